@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace appsup::entry {
+
+// Settings of the core, with the defaults of the design.
+struct CoreOptions {
+  absl::Duration heartbeat_period = absl::Seconds(3);
+  absl::Duration lease = absl::Seconds(10);
+  absl::Duration deleted_app_kept = absl::Hours(7 * 24);
+  absl::Duration operation_kept = absl::Hours(7 * 24);
+  int max_operations_per_project = 1000;
+  absl::Duration request_id_kept = absl::Hours(24);
+  absl::Duration change_log_kept = absl::Hours(7 * 24);
+  int64_t max_change_log_entries = 1'000'000;
+  int64_t change_feed_in_memory = 10'000;  // Newest entries; older ones are read from the store.
+  int revisions_kept = 10;                 // Per app, beside those in use.
+  int64_t default_memory_reserve = 128 << 20;
+  uint64_t seed = 0;  // For ids and jitter; never for secrets.
+};
+
+}  // namespace appsup::entry
