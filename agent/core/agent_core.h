@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agent/core/effect.h"
+#include "agent/core/event.h"
+#include "appsupervisor/v1/environment.pb.h"
+#include "appsupervisor/v1/node.pb.h"
+#include "common/clock.h"
+
+namespace appsup::agent {
+
+// Known at start and the same until the process ends.
+struct CoreOptions {
+  std::string machine_id;
+  std::string boot_id;
+  std::map<std::string, std::string> versions;  // agent; the driver's is added.
+  appsupervisor::v1::ResourceTotals capacity;
+  std::string address;         // Where the node's apps can be reached.
+  std::string listen_address;  // HOST of the apps: what they should bind to.
+  std::string instances_dir;   // Absolute. Folders are <instances_dir>/<uid>,
+  std::string data_dir;        // <data_dir>/<app uid>/<environment>-<slot> and
+  std::string log_dir;         // <log_dir>/<uid>/, as agent/log/log_layout.h says.
+  int64_t log_bound_bytes = 25 << 20;  // Per stream.
+  int32_t first_port = 20000;          // Ports are picked from here ..
+  int32_t last_port = 29999;           // .. to here; lies outside the ephemeral range.
+  absl::Duration status_period = absl::Milliseconds(100);
+  size_t max_message_bytes = 1000 * 1000;  // The link's limit is 1 MiB.
+  uint64_t seed = 0;                       // For jitter and the choice of ports.
+};
+
+// What the journal held when the agent started. Rows as they were put; see journal.proto.
+struct JournalContents {
+  std::map<std::string, std::string> node;
+  std::map<std::string, std::string> instances;
+  std::map<std::string, std::string> ports;
+};
+
+// The thinking of an agent: what runs, what should, what the entry was told. Deterministic: the
+// same contents, events and times give the same effects. No I/O, no lock, no clock, no randomness
+// but the seed. One thread.
+//
+//   AgentCore(contents) -> Handle(event, now) -> Flush() -> effects -> ... -> Handle
+//
+// Promises (architecture, section 10): 2 one tree per slot, 4 reaches what is desired by itself,
+// 6 (attempt, sequence) never goes back, 7 setup, 9 bounded memory, 10 absence removes nothing,
+// 12 bad input changes nothing. tests/unit/agent/core shows each.
+class AgentCore {
+ public:
+  AgentCore(CoreOptions options, const JournalContents& contents, const Moment& now);
+  ~AgentCore();
+  AgentCore(const AgentCore&) = delete;
+  AgentCore& operator=(const AgentCore&) = delete;
+
+  void Handle(Event event, const Moment& now);
+
+  // Effects since the last call that may be performed now, in order.
+  std::vector<Effect> Flush();
+
+  // For metrics and tests.
+  struct Figures {
+    size_t instances = 0;
+    size_t running = 0;
+    size_t held_effects = 0;  // Waiting for the journal.
+    bool connected = false;   // Welcome was received in the present session.
+    uint64_t ignored_messages = 0;
+    uint64_t resyncs = 0;
+  };
+  Figures figures() const;
+
+  // The instance has this state now; UNSPECIFIED if it is not held. For tests and metrics.
+  appsupervisor::v1::InstanceState StateOf(const std::string& uid) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace appsup::agent
