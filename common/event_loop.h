@@ -34,8 +34,8 @@ class EventLoop {
 
   void Run();
 
-  // Run returns after its present round; before Run: Run returns at once. Tasks posted earlier
-  // than Stop by the same thread have run by then.
+  // Run returns at the end of its present or next round; before Run: after one round. Tasks that
+  // the same thread posted before Stop have run by then.
   void Stop();
 
   // Wakes the loop once per batch of posts, not once per post.

@@ -13,10 +13,9 @@ namespace appsup {
 // INVALID_ARGUMENT with the text that was given and the forms that are allowed; no parser takes
 // negative or infinite amounts.
 
-// "1h30m", "250ms", "1.5s", "7d"; units d h m s ms us ns; "0" needs none.
+// "1h30m", "250ms", "1.5s", "7d"; units d h m s ms us ns; "0" needs none. The way
+// back is absl::FormatDuration.
 absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
-// "1h30m", "250ms", "0". What ParseDuration reads back as the same value.
-std::string FormatDuration(absl::Duration duration);
 
 // "4096", "512Mi", "50MiB", "1G", "1.5GiB": K M G T P are powers of 1000 (with or without B),
 // Ki Mi Gi Ti Pi powers of 1024. Must come out as whole bytes.
