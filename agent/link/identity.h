@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/secret.h"
+
+// What a node proves itself with: the files that enrolment leaves in a folder, 0700.
+namespace appsup::agent {
+
+struct Identity {
+  Secret key_pem;               // node.key
+  std::string certificate_pem;  // node.crt
+  std::string ca_pem;           // ca.crt: whom it trusts.
+  std::string entry;            // entry: "HOST:PORT" that enrolled it.
+};
+
+// NOT_FOUND with the line to type if the node never enrolled; FAILED_PRECONDITION if the files do
+// not fit each other.
+absl::StatusOr<Identity> ReadIdentity(const std::string& dir);
+
+// All files or none: `dir` is a symbolic link that is swapped. Older folders are removed.
+absl::Status WriteIdentity(const std::string& dir, const Identity& identity);
+
+// `nodes/{node}` as the certificate says, without checking it.
+struct NodeName {
+  std::string node;
+  std::string uid;
+  absl::Time expires;
+  std::string serial;
+};
+absl::StatusOr<NodeName> NodeOf(const Identity& identity);
+
+}  // namespace appsup::agent
