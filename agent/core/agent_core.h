@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct CoreOptions {
   std::string listen_address;  // HOST of the apps: what they should bind to.
   std::string instances_dir;   // Absolute. Folders are <instances_dir>/<uid>,
   std::string data_dir;        // <data_dir>/<app uid>/<environment>-<slot> and
-  std::string log_dir;         // <log_dir>/<uid>/, as agent/log/log_layout.h says.
+  std::string log_dir;         // <log_dir>/<uid>/<attempt>.stdout and .stderr.
   int64_t log_bound_bytes = 25 << 20;  // Per stream.
   int32_t first_port = 20000;          // Ports are picked from here ..
   int32_t last_port = 29999;           // .. to here; lies outside the ephemeral range.
@@ -72,6 +73,13 @@ class AgentCore {
     uint64_t resyncs = 0;
   };
   Figures figures() const;
+
+  // What the caches must keep: uids of instances, folders of artifacts.
+  struct Held {
+    std::set<std::string> instances;
+    std::set<std::string> artifact_folders;
+  };
+  Held InUse() const;
 
   // The instance has this state now; UNSPECIFIED if it is not held. For tests and metrics.
   appsupervisor::v1::InstanceState StateOf(const std::string& uid) const;

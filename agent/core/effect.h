@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -8,7 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "agent/driver/driver.h"
+#include "agent/driver/process.h"
 #include "appsupervisor/v1/app.pb.h"
 #include "appsupervisor/v1/link.pb.h"
 
@@ -58,40 +60,26 @@ struct RemoveFolders {
 
 // Only ever one that LinkWritable has not answered.
 struct SendMessage {
-  uint64_t session = 0;
-  appsupervisor::v1::ConnectRequest message;
+  uint64_t connection = 0;
+  std::shared_ptr<const appsupervisor::v1::ConnectRequest> message;
 };
-// Ends the session. The next one begins after `retry_after` (zero: as reconnects go).
 struct CloseLink {
-  uint64_t session = 0;
+  uint64_t connection = 0;
   std::string reason;
-  absl::Duration retry_after;
-  std::string go_to;   // Come back to this address instead; empty: the same.
-  bool final = false;  // Coming back is useless.
 };
 
 // --- Jobs.
 
-// Fetch, verify, unpack; done before: an answer at once. The cache keeps it until ReleaseArtifact.
+// Fetch, verify, unpack, install; what was done before is not done again. AgentCore::InUse names
+// what the cache must keep.
 struct PrepareArtifact {
   uint64_t token = 0;
-  std::string uid;
-  std::string app_uid;
   appsupervisor::v1::Artifact artifact;
-  std::optional<appsupervisor::v1::Install> install;
+  appsupervisor::v1::Install install;
 };
 // Nobody waits for `token` any more.
 struct CancelArtifact {
   uint64_t token = 0;
-};
-// The install command has ended well in the folder of ArtifactPrepared: it need not run again.
-struct MarkInstalled {
-  uint64_t token = 0;
-  std::string folder;
-};
-// The instance needs its artifact no more.
-struct ReleaseArtifact {
-  std::string uid;
 };
 struct PortToCheck {
   int32_t number = 0;
@@ -102,29 +90,32 @@ struct CheckPorts {
   uint64_t token = 0;
   std::vector<PortToCheck> ports;
 };
-// Until StopCheck, or StartCheck with another attempt. `check` has ports as numbers.
+// The verdicts come as ReadinessChanged, until StopCheck.
 struct StartCheck {
   std::string uid;
   int64_t attempt = 0;
   appsupervisor::v1::Check check;
-  std::string address;   // Host that the app listens on.
-  StartRequest command;  // An exec check: how to run it; id.attempt counts up from there.
+  std::string address;                    // That the app listens on.
+  std::map<std::string, uint16_t> ports;  // By name.
+  // An exec check is run like this: the app's own request with an empty command.
+  StartRequest like;
 };
 struct StopCheck {
   std::string uid;
+  int64_t attempt = 0;
 };
 struct ReadLogTail {
   std::string uid;
   int64_t attempt = 0;
 };
 struct ReadLog {
-  uint64_t session = 0;
+  uint64_t connection = 0;
   int64_t command_id = 0;
   appsupervisor::v1::ReadLog read;
 };
 // Answered like the end of the read, or not at all.
 struct CancelRead {
-  uint64_t session = 0;
+  uint64_t connection = 0;
   int64_t command_id = 0;
 };
 
@@ -141,8 +132,7 @@ struct Note {
 
 using Effect =
     std::variant<WriteJournal, StartProcess, StopProcess, KillProcess, AckExit, RemoveFolders,
-                 SendMessage, CloseLink, PrepareArtifact, CancelArtifact, MarkInstalled,
-                 ReleaseArtifact, CheckPorts, StartCheck, StopCheck, ReadLogTail, ReadLog,
+                 SendMessage, CloseLink, PrepareArtifact, CancelArtifact, CheckPorts, StartCheck, StopCheck, ReadLogTail, ReadLog,
                  CancelRead, SetTimer, Note>;
 
 }  // namespace appsup::agent

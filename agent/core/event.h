@@ -7,7 +7,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "agent/driver/driver.h"
+#include "agent/core/link_event.h"
+#include "agent/driver/process.h"
 #include "appsupervisor/v1/environment.pb.h"
 #include "appsupervisor/v1/link.pb.h"
 
@@ -57,52 +58,28 @@ struct JournalStalled {
   std::string message;  // A sentence.
 };
 
-// --- Link. One session at a time; a new one begins with LinkUp after the older one's LinkDown.
-
-// A stream is open and takes one message.
-struct LinkUp {
-  uint64_t session = 0;  // Never used twice in this process.
-};
-struct LinkMessage {
-  uint64_t session = 0;
-  appsupervisor::v1::ConnectResponse message;
-};
-// The message of the last SendMessage was taken; another one may follow.
-struct LinkWritable {
-  uint64_t session = 0;
-};
-struct LinkDown {
-  uint64_t session = 0;
-  absl::Status reason;
-};
+// --- Link: link_event.h.
 
 // --- Jobs.
 
-// Answers PrepareArtifact.
+// Answers PrepareArtifact: it is fetched, verified, unpacked and installed, or `status` says why not.
 struct ArtifactPrepared {
   uint64_t token = 0;
-  absl::Status status;  // Else a sentence that names the source.
-  std::string folder;   // Absolute: where its files are.
-  std::string sha256;   // Of the file that was fetched.
-  bool install_needed = false;
-};
-// Answers MarkInstalled.
-struct InstallMarked {
-  uint64_t token = 0;
   absl::Status status;
-  std::string folder;  // Where its files are from now on.
+  std::string folder;  // Absolute: where its files are.
+  std::string sha256;  // Of the file that was fetched.
 };
 // Answers CheckPorts.
 struct PortsChecked {
   uint64_t token = 0;
   std::vector<int32_t> busy;  // Those that another program uses.
 };
-// The readiness check passes or fails now (its thresholds are counted already).
+// The verdict of the readiness check, thresholds counted; sent when it or its reason changes.
 struct ReadinessChanged {
   std::string uid;
   int64_t attempt = 0;
   bool ready = false;
-  std::string message;  // Why not: a sentence.
+  std::string message;  // Why it is not ready.
 };
 // Answers ReadLogTail.
 struct LogTailRead {
@@ -112,7 +89,7 @@ struct LogTailRead {
 };
 // Answers ReadLog.
 struct LogRead {
-  uint64_t session = 0;
+  uint64_t connection = 0;
   int64_t command_id = 0;
   absl::Status status;
   bool has_chunk = false;
@@ -125,7 +102,7 @@ struct TimerDue {};
 using Event =
     std::variant<DriverUp, DriverDown, ProcessStarted, ProcessExited, FoldersRemoved, UsageSampled,
                  JournalCommitted, JournalStalled, LinkUp, LinkMessage, LinkWritable, LinkDown,
-                 ArtifactPrepared, InstallMarked, PortsChecked, ReadinessChanged, LogTailRead,
+                 ArtifactPrepared, PortsChecked, ReadinessChanged, LogTailRead,
                  LogRead, TimerDue>;
 
 }  // namespace appsup::agent
