@@ -1,0 +1,238 @@
+"""What tests/run runs once the packages are there. `tests/run --help` tells the options."""
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import cases
+import tools
+
+ROOT = tools.ROOT
+STAGES = ("checks", "dev", "asan", "tsan", "clang")
+CHECKS = ("layering", "banned_calls", "sizes", "headers", "format", "test_names", "self_contained")
+UNIT = re.compile(r"test_unit_|test_simulation$|fuzz_")
+PROGRAM_LIMIT = 900  # seconds for one test program or script
+
+
+class Suite:
+    def __init__(self, options):
+        self.options = options
+        self.without = set(options.allow_skip)
+        self.began = time.monotonic()
+        self.results = []  # (stage, Case)
+        self.env = dict(os.environ)
+        self.env["PATH"] = f"{tools.TOOLS / 'bin'}:{self.env['PATH']}"
+        self.env["APPSUP_SOURCE_DIR"] = str(ROOT)
+        self.env["ASAN_OPTIONS"] = "detect_stack_use_after_return=1:strict_string_checks=1"
+        self.env["UBSAN_OPTIONS"] = "print_stacktrace=1"
+        self.env["TSAN_OPTIONS"] = "halt_on_error=0:exitcode=66:second_deadlock_stack=1"
+
+    def say(self, text):
+        passed = int(time.monotonic() - self.began)
+        print(f"[{passed // 60:2d}:{passed % 60:02d}] {text}", flush=True)
+
+    def add(self, stage, found, quiet=False):
+        """Records cases; shows failures in full and the rest as one line."""
+        for case in found:
+            self.results.append((stage, case))
+            if case.status == "failed":
+                self.say(f"FAILED {stage} {case.name} ({case.seconds:.1f} s)")
+                for line in case.message.splitlines()[-60:]:
+                    print("        " + line)
+            elif self.options.verbose or (not quiet and len(found) == 1):
+                self.say(f"{case.status} {stage} {case.name} ({case.seconds:.1f} s)")
+
+    def chosen(self, name):
+        return not self.options.filter or re.search(self.options.filter, name)
+
+    def logs(self, stage):
+        folder = ROOT / "build" / "test-logs" / stage
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    # -- the stages -------------------------------------------------------------------------------
+
+    def requirements(self):
+        """What the machine must have beyond packages: missing is a failure unless allowed."""
+        for name, look in (("root", tools.root), ("postgresql", tools.postgresql), ("grpcurl", tools.grpcurl)):
+            why = None if name in self.without else look()[1]
+            if why is None and name in self.without:
+                self.add("requires", [cases.Case(name, "skipped")])
+            elif why is not None:
+                self.add("requires", [cases.Case(name, "failed", 0.0,
+                                                 f"{why}\nTo go on without: --allow-skip {name}")])
+
+    def checks(self):
+        logs = self.logs("checks")
+        for name in CHECKS:
+            if self.chosen(f"checks: {name}"):
+                command = [sys.executable, str(ROOT / "tests" / "check" / f"{name}.py")]
+                self.add("checks", [cases.run_command(name, command, logs, self.env, 120, ROOT)])
+        if self.chosen("checks: buf lint") or self.chosen("checks: buf breaking"):
+            self.protos(logs)
+
+    def protos(self, logs):
+        buf, why = tools.buf()
+        if buf is None:
+            self.add("checks", [cases.Case("buf lint", "failed", 0.0, why)])
+            return
+        self.add("checks", [cases.run_command("buf lint", [str(buf), "lint", "proto"], logs, self.env, 120, ROOT)])
+        against = self.base_commit()
+        if against is None:
+            self.say("buf breaking: main has no protos yet to compare with")
+            return
+        command = [str(buf), "breaking", "proto", "--against",
+                   f".git#ref={against},subdir=proto"]
+        self.add("checks", [cases.run_command("buf breaking", command, logs, self.env, 120, ROOT)])
+
+    def base_commit(self):
+        """The newest commit of main that changed the protos and has them as a buf module."""
+        for ref in ("origin/main", "main", "HEAD"):
+            listed = subprocess.run(["git", "log", "-1", "--format=%H", ref, "--", "proto"], cwd=ROOT,
+                                    capture_output=True, text=True)
+            commit = listed.stdout.strip()
+            there = subprocess.run(["git", "cat-file", "-e", f"{commit}:proto/buf.yaml"], cwd=ROOT,
+                                   capture_output=True)
+            if commit and there.returncode == 0:
+                return commit
+        return None
+
+    def build(self, preset, targets=()):
+        """True when the preset is configured and built; a failure is a failed case."""
+        logs = self.logs(preset)
+        began = time.monotonic()
+        folder = ROOT / "build" / preset
+        configured = cases.run_command("configure", ["cmake", "--preset", preset], logs, self.env, 300, ROOT)
+        if configured.status == "failed":
+            self.add(preset, [configured])
+            return False
+        command = ["ninja", "-C", str(folder), "-k", "20", *targets]
+        if self.options.jobs:
+            command += ["-j", str(self.options.jobs)]
+        log = logs / "build.log"
+        code = self.follow(preset, command, log)
+        if code != 0:
+            errors = [line for line in log.read_text("utf-8", "replace").splitlines()
+                      if re.search(r"\berror\b|^FAILED|undefined reference", line)]
+            self.add(preset, [cases.Case("build", "failed", time.monotonic() - began,
+                                         "\n".join(errors[:40]) or cases.tail(log))])
+            return False
+        self.add(preset, [cases.Case("build", "passed", time.monotonic() - began)])
+        return True
+
+    def follow(self, preset, command, log):
+        """Runs ninja with its output in the log, and says every quarter minute how far it is."""
+        began = said = time.monotonic()
+        self.say(f"building {preset}")
+        with open(log, "w", encoding="utf-8") as out:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                       env={**self.env, "NINJA_STATUS": "[%f/%t] "}, cwd=ROOT)
+            for line in process.stdout:
+                out.write(line)
+                step = re.match(r"\[(\d+)/(\d+)\]", line)
+                now = time.monotonic()
+                if step and now - said >= 15:
+                    said = now
+                    done, total = int(step.group(1)), int(step.group(2))
+                    left = (now - began) / max(done, 1) * (total - done)
+                    self.say(f"building {preset}: {done} of {total} steps, about {left:.0f} s left")
+            return process.wait()
+
+    def programs(self, preset):
+        folder = ROOT / "build" / preset / "bin"
+        listed = subprocess.run(["ctest", "--show-only=json-v1"], cwd=ROOT / "build" / preset,
+                                capture_output=True, text=True, check=True).stdout
+        names = set(re.findall(r'"name"\s*:\s*"((?:test|fuzz)_\w+)"', listed))
+        return sorted((path for path in folder.iterdir() if path.name in names),
+                      key=lambda path: (not UNIT.match(path.name), path.name))
+
+    def run_programs(self, preset, wanted=lambda name: True):
+        logs = self.logs(preset)
+        env = {**self.env, "APPSUP_BIN_DIR": str(ROOT / "build" / preset / "bin")}
+        for program in self.programs(preset):
+            if not wanted(program.name):
+                continue
+            if program.name.startswith("fuzz_"):
+                if self.chosen(f"{program.name}: corpus"):
+                    corpus = ROOT / "tests" / "fuzz" / "corpus" / program.name.removeprefix("fuzz_")
+                    found = [cases.run_command(f"{program.name}: corpus", [str(program), str(corpus)], logs,
+                                               env, PROGRAM_LIMIT, logs)]
+                else:
+                    found = []
+            else:
+                found = cases.run_catch(program, logs, env, PROGRAM_LIMIT, self.without, self.options.filter)
+            self.summarize(preset, program.name, found)
+        return env
+
+    def summarize(self, stage, name, found):
+        self.add(stage, found, quiet=True)
+        if found:
+            passed = sum(case.status == "passed" for case in found)
+            seconds = sum(case.seconds for case in found)
+            self.say(f"{stage} {name}: {passed} of {len(found)} passed ({seconds:.1f} s)")
+
+    def dev(self):
+        if self.options.quick:
+            if self.build("dev", ["appsup_unit_tests"]):
+                self.run_programs("dev", UNIT.match)
+            return
+        if not self.build("dev"):
+            return
+        env = self.run_programs("dev")
+        logs = self.logs("dev")
+        scripts = sorted((ROOT / "tests" / "e2e").rglob("*_test.py")) + \
+            sorted((ROOT / "tests" / "e2e").rglob("*_test.sh"))
+        for script in scripts:
+            found = cases.run_script(script, logs, env, PROGRAM_LIMIT, self.without, self.options.filter)
+            self.summarize("dev", script.name, found)
+
+    def asan(self):
+        """Unit and integration tests; the programs they start are instrumented too."""
+        if self.build("asan"):
+            self.run_programs("asan", lambda name: name != "test_e2e")
+
+    def tsan(self):
+        if self.build("tsan"):
+            self.run_programs("tsan")
+
+    def clang(self):
+        """Thread safety analysis of all product code, without precompiled headers."""
+        self.build("clang", ["appsup_product", "appsup_headers"])
+
+    # ---------------------------------------------------------------------------------------------
+
+    def run(self):
+        stages = self.options.only or (("checks", "dev") if self.options.quick else STAGES)
+        if "dev" in stages and not self.options.quick:
+            self.requirements()
+        for stage in stages:
+            getattr(self, stage)()
+        return self.finish()
+
+    def finish(self):
+        failed = [(stage, case) for stage, case in self.results if case.status == "failed"]
+        for stage, case in failed:
+            print(f"failed: {stage} {case.name}")
+        counts = {status: sum(case.status == status for _, case in self.results)
+                  for status in ("passed", "failed", "skipped")}
+        total = time.monotonic() - self.began
+        print(f"{len(self.results)} cases in {total / 60:.1f} minutes; logs are in build/test-logs")
+        print("{passed} passed, {failed} failed, {skipped} skipped".format(**counts), flush=True)
+        return 1 if failed or not self.results else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/run")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--filter")
+    parser.add_argument("--only", action="append", choices=STAGES)
+    parser.add_argument("--allow-skip", action="append", default=[], choices=("postgresql", "grpcurl", "root"))
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--verbose", action="store_true")
+    sys.exit(Suite(parser.parse_args()).run())
+
+
+main()
