@@ -36,10 +36,11 @@ std::string KindOf(const YAML::Node& node) {
 }
 
 template <class Number>
-bool ParseNumber(const std::string& text, Number* value) {
-  const char* end = text.data() + text.size();
-  auto [stop, error] = std::from_chars(text.data(), end, *value);
-  return error == std::errc() && stop == end;
+absl::StatusOr<Number> ParseNumber(std::string_view text) {
+  Number value{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc() && end == text.data() + text.size()) return value;
+  return absl::InvalidArgumentError("not a number");
 }
 
 }  // namespace
@@ -82,6 +83,21 @@ struct ConfigSection::Impl {
     if (!value.has_value() || value->IsScalar()) return value;
     NoteWrong(*value, key, allowed);
     return std::nullopt;
+  }
+
+  // Sets `target` only if the value can be parsed and lies in the range; else notes it as wrong.
+  template <class T, class Parse>
+  bool TakeInRange(std::string_view key, const std::string& allowed, Parse parse, T min, T max,
+                   T* target) {
+    std::optional<YAML::Node> value = TakeScalar(key, allowed);
+    if (!value.has_value()) return false;
+    absl::StatusOr<T> parsed = parse(value->Scalar());
+    if (parsed.ok() && *parsed >= min && *parsed <= max) {
+      *target = *parsed;
+      return true;
+    }
+    NoteWrong(*value, key, allowed);
+    return false;
   }
 
   void BindMapping(const Bind& bind) {
@@ -135,24 +151,13 @@ void ConfigSection::Bool(std::string_view key, bool* target) {
 }
 
 bool ConfigSection::Int64(std::string_view key, int64_t min, int64_t max, int64_t* number) {
-  const std::string allowed = fmt::format("a whole number from {} to {}", min, max);
-  auto value = impl_.TakeScalar(key, allowed);
-  if (!value.has_value()) return false;
-  if (ParseNumber(value->Scalar(), number) && *number >= min && *number <= max) return true;
-  impl_.NoteWrong(*value, key, allowed);
-  return false;
+  return impl_.TakeInRange(key, fmt::format("a whole number from {} to {}", min, max),
+                           ParseNumber<int64_t>, min, max, number);
 }
 
 void ConfigSection::Double(std::string_view key, double* target, double min, double max) {
-  const std::string allowed = fmt::format("a number from {} to {}", min, max);
-  auto value = impl_.TakeScalar(key, allowed);
-  if (!value.has_value()) return;
-  double number = 0;
-  if (ParseNumber(value->Scalar(), &number) && number >= min && number <= max) {
-    *target = number;
-  } else {
-    impl_.NoteWrong(*value, key, allowed);
-  }
+  impl_.TakeInRange(key, fmt::format("a number from {} to {}", min, max), ParseNumber<double>, min,
+                    max, target);
 }
 
 void ConfigSection::Duration(std::string_view key, absl::Duration* target, absl::Duration min,
@@ -163,14 +168,7 @@ void ConfigSection::Duration(std::string_view key, absl::Duration* target, absl:
                         absl::FormatDuration(min))
           : fmt::format("a duration from {} to {}", absl::FormatDuration(min),
                         absl::FormatDuration(max));
-  auto value = impl_.TakeScalar(key, allowed);
-  if (!value.has_value()) return;
-  absl::StatusOr<absl::Duration> duration = ParseDuration(value->Scalar());
-  if (duration.ok() && *duration >= min && *duration <= max) {
-    *target = *duration;
-  } else {
-    impl_.NoteWrong(*value, key, allowed);
-  }
+  impl_.TakeInRange(key, allowed, ParseDuration, min, max, target);
 }
 
 void ConfigSection::Bytes(std::string_view key, int64_t* target, int64_t min, int64_t max) {
@@ -178,14 +176,7 @@ void ConfigSection::Bytes(std::string_view key, int64_t* target, int64_t min, in
       max == std::numeric_limits<int64_t>::max()
           ? fmt::format("a size of at least {}, such as \"50MiB\"", FormatBytes(min))
           : fmt::format("a size from {} to {}", FormatBytes(min), FormatBytes(max));
-  auto value = impl_.TakeScalar(key, allowed);
-  if (!value.has_value()) return;
-  absl::StatusOr<int64_t> bytes = ParseBytes(value->Scalar());
-  if (bytes.ok() && *bytes >= min && *bytes <= max) {
-    *target = *bytes;
-  } else {
-    impl_.NoteWrong(*value, key, allowed);
-  }
+  impl_.TakeInRange(key, allowed, ParseBytes, min, max, target);
 }
 
 bool ConfigSection::Word(std::string_view key, const std::vector<std::string>& names,
