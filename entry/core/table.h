@@ -1,7 +1,7 @@
 #pragma once
 
 #include <map>
-#include <set>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -25,44 +25,55 @@ class Table {
     return row == rows_.end() ? nullptr : &row->second;
   }
 
-  // Marks the row as changed; it must exist.
+  // Marks the row as changed; it must exist. The first Mutate of a flush copies the row.
   Record& Mutate(const std::string& name) {
     auto row = rows_.find(name);
-    CHECK(row != rows_.end());
-    changed_.emplace(name, false);
+    APPSUP_CHECK(row != rows_.end());
+    changed_.try_emplace(name, row->second);
     return row->second;
   }
 
   // The row must not exist.
   Record& Insert(const std::string& name, Record record) {
     auto [row, inserted] = rows_.emplace(name, std::move(record));
-    CHECK(inserted);
-    changed_[name] = true;
+    APPSUP_CHECK(inserted);
+    changed_.try_emplace(name, std::nullopt);
     return row->second;
   }
 
   // The row must exist.
   void Erase(const std::string& name) {
-    CHECK(rows_.erase(name) == 1);
-    changed_.emplace(name, false);
+    auto row = rows_.find(name);
+    APPSUP_CHECK(row != rows_.end());
+    changed_.try_emplace(name, std::move(row->second));
+    rows_.erase(row);
   }
 
   // Puts in a row as it was read from the store: not a change.
   void Load(const std::string& name, Record record) { rows_[name] = std::move(record); }
 
-  // Calls visit(name, record or nullptr if erased, created) for each changed row in order of name,
-  // and forgets the changes. `created`: the row did not exist at the last Drain.
-  template <class Visit>
-  void Drain(Visit visit) {
-    for (const auto& [name, created] : changed_) visit(name, Find(name), created);
-    changed_.clear();
+  // What the row was at the last Drain: itself if it did not change since, nullptr if it did not
+  // exist then.
+  const Record* Before(const std::string& name) const {
+    auto change = changed_.find(name);
+    if (change == changed_.end()) return Find(name);
+    return change->second.has_value() ? &*change->second : nullptr;
   }
+
+  using Changes = std::map<std::string, std::optional<Record>>;
+
+  // Each row that was touched since the last Drain and what it was then (nothing: it did not
+  // exist), in order of name.
+  const Changes& changes() const { return changed_; }
+
+  // Forgets the changes.
+  void Drain() { changed_.clear(); }
 
   bool changed() const { return !changed_.empty(); }
 
  private:
   Rows rows_;
-  std::map<std::string, bool> changed_;  // Name → inserted since the last Drain.
+  Changes changed_;
 };
 
 }  // namespace appsup::entry
