@@ -28,7 +28,7 @@ ALLOWED = {
     "agent/probe": AGENT_ROOM,
     "agent/artifact": AGENT_ROOM,
     "agent/driver": AGENT_ROOM,
-    "agent/link": AGENT_ROOM + ["common/rpc"],
+    "agent/link": AGENT_ROOM + ["common/rpc", "agent/artifact"],  # it is one source of blobs
     "agent/keeper": SHARED,  # the privileged program: it shares no code with the agent
     "agent": ["common", "common/rpc", "agent/*"],
 }

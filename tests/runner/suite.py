@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import traceback
 
 import cases
 import tools
@@ -146,7 +147,7 @@ class Suite:
         listed = subprocess.run(["ctest", "--show-only=json-v1"], cwd=ROOT / "build" / preset,
                                 capture_output=True, text=True, check=True).stdout
         names = set(re.findall(r'"name"\s*:\s*"((?:test|fuzz)_\w+)"', listed))
-        return sorted((path for path in folder.iterdir() if path.name in names),
+        return sorted((path for path in folder.glob("*") if path.name in names),
                       key=lambda path: (not UNIT.match(path.name), path.name))
 
     def run_programs(self, preset, wanted=lambda name: True):
@@ -209,7 +210,10 @@ class Suite:
         if "dev" in stages and not self.options.quick:
             self.requirements()
         for stage in stages:
-            getattr(self, stage)()
+            try:
+                getattr(self, stage)()
+            except Exception:  # a fault of the runner itself is a failed case, not a lost last line
+                self.add(stage, [cases.Case("the stage runs", "failed", 0.0, traceback.format_exc())])
         return self.finish()
 
     def finish(self):
