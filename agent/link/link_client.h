@@ -5,8 +5,8 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "agent/core/effect.h"
-#include "agent/core/event.h"
+#include "agent/core/link_event.h"
+#include "appsupervisor/v1/link.pb.h"
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/random.h"
@@ -18,7 +18,8 @@
 //      ▲                        │                                                 │
 //      └──── it failed ─────────┴────────────── LinkDown ◀────────────────────────┘
 //
-// LinkDown comes only after a LinkUp. Failed attempts are logged, not told.
+// LinkDown comes only after a LinkUp. Failed attempts are logged, not told. A Goodbye is given to
+// the core as any message, and decides when, where and whether the next connection is made.
 namespace appsup::agent {
 
 struct LinkOptions {
@@ -30,16 +31,16 @@ struct LinkOptions {
   absl::Duration connect_timeout = absl::Seconds(10);
   absl::Duration keepalive_time = absl::Seconds(20);
   absl::Duration keepalive_timeout = absl::Seconds(10);
-  // After a final CloseLink: how often to look whether the node was enrolled again.
+  // After a final Goodbye: how often to look whether the node was enrolled again.
   absl::Duration identity_check_period = absl::Seconds(5);
 };
 
 // Thread-safe. One thread of its own.
 class LinkClient {
  public:
-  // Gets LinkUp, LinkMessage, LinkWritable and LinkDown on the client's thread, one at a time. Must
-  // neither block nor call back, so it usually posts to the agent's loop.
-  using Sink = std::function<void(Event)>;
+  // Told on the client's thread, one at a time. Must neither block nor call back, so it usually
+  // posts to the agent's loop.
+  using Sink = std::function<void(LinkEvent)>;
 
   // `clock` and `random` outlive the client.
   LinkClient(LinkOptions options, Clock& clock, Random& random, Sink sink);
@@ -48,14 +49,18 @@ class LinkClient {
   // Begins to connect. Once.
   void Start();
 
-  // One at a time: the first after LinkUp, the next after LinkWritable. Dropped if the session is
-  // not the open one.
-  void Send(const SendMessage& send);
+  // A message of at most 1 MiB. One at a time: the first after LinkUp, the next after LinkWritable.
+  // Dropped if `connection` is not the open one.
+  void Send(uint64_t connection,
+            std::shared_ptr<const appsupervisor::v1::ConnectRequest> message);
 
-  // Ends this session, if it is the open one, after a message under way; LinkDown follows.
-  void Close(const CloseLink& close);
+  // Ends this connection, if it is the open one; LinkDown follows, then the next.
+  void Close(uint64_t connection, const std::string& reason);
 
-  // Ends the session for good and joins the thread. No event comes after it returned.
+  // Ends whatever connection there is and makes a new one at once: the certificate is a new one.
+  void Reconnect();
+
+  // Ends the connection for good and joins the thread. No event comes after it returned.
   void Stop();
 
  private:
