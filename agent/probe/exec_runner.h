@@ -19,11 +19,11 @@ struct ProbeKey {
 };
 
 struct ExecResult {
-  absl::Status status;  // Not OK: the command could not be run; the fields below mean nothing.
+  absl::Status status = {};  // Not OK: the command could not be run; the fields below mean nothing.
   int exit_code = 0;
-  int signal = 0;          // That ended it; 0 if none.
-  bool timed_out = false;  // It was killed because `timeout` had passed.
-  std::string last_line;   // Last thing it wrote, at most 400 characters; may be empty.
+  int signal = 0;              // That ended it; 0 if none.
+  bool timed_out = false;      // It was killed because `timeout` had passed.
+  std::string last_line = {};  // Last thing it wrote, at most 400 characters; may be empty.
 };
 
 // Runs a check's command as the app: its user, folder and environment. Implemented by a driver.
