@@ -22,7 +22,4 @@ std::shared_ptr<grpc::ChannelCredentials> PemChannelCredentials(const std::strin
                                                                 const std::string& certificate_pem,
                                                                 const std::string& key_pem);
 
-// The name in every entry's server certificate, whatever its addresses are.
-inline constexpr char kEntryServerName[] = "appsup-entry";
-
 }  // namespace appsup::rpc
