@@ -2,6 +2,8 @@
 
 #include <ctime>
 
+#include "absl/time/clock.h"
+
 namespace appsup {
 
 Moment SystemClock::Now() {
