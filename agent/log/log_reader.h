@@ -9,19 +9,12 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "agent/log/log_folder.h"
 #include "appsupervisor/v1/link.pb.h"
 #include "common/clock.h"
 #include "common/event_loop.h"
 
 namespace appsup::agent {
-
-struct LogFolderOptions {
-  std::string log_dir;  // Exists; the agent may read, list and unlink in it.
-  absl::Duration keep_removed = absl::Hours(24);   // After RemoveInstance.
-  int max_attempts = 10;                           // Newest ones kept per instance.
-  int64_t max_instance_bytes = int64_t{50} << 20;  // On disk, of all attempts of an instance.
-  int max_removed_instances = 1000;                // Oldest removed first.
-};
 
 // Reads what apps write. An app appends directly to `<log_dir>/<instance uid>/<attempt>.stdout` and
 // `.stderr`; the keeper frees the head by punching holes, so an offset never moves. Beside each
