@@ -1,0 +1,241 @@
+// From the start of an instance's process to its end, and what follows from the end.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "agent/core/instance.h"
+#include "agent/core/restart_policy.h"
+#include "agent/core/sentence.h"
+#include "agent/core/start_request.h"
+#include "common/text_units.h"
+
+namespace appsup::agent {
+namespace {
+
+namespace api = appsupervisor::v1;
+using appsupervisor::agent::v1::InstanceRecord;
+
+RestartMemory MemoryOf(const InstanceRecord& record, const std::string& boot_id) {
+  RestartMemory memory;
+  memory.failures = record.restart().failures();
+  memory.looping = record.restart().looping();
+  if (record.restart().boot_id() != boot_id) return memory;  // Its times mean nothing now.
+  for (int64_t micros : record.restart().exit_boot_micros()) {
+    memory.exits.push_back(absl::Microseconds(micros));
+  }
+  return memory;
+}
+
+void Keep(const RestartMemory& memory, const std::string& boot_id, InstanceRecord* record) {
+  auto* kept = record->mutable_restart();
+  kept->Clear();
+  kept->set_failures(memory.failures);
+  kept->set_looping(memory.looping);
+  kept->set_boot_id(boot_id);
+  for (absl::Duration exit : memory.exits) {
+    kept->add_exit_boot_micros(absl::ToInt64Microseconds(exit));
+  }
+}
+
+}  // namespace
+
+void Instance::OnStarted(const ProcessStarted& event, Turn& turn) {
+  if (phase_ != Phase::kSpawning || event.id != IdOf(record_)) {
+    // Nobody wants this attempt any more.
+    const bool known = record_.has_open() && event.id == IdOf(record_);
+    if (event.result.ok() && !known) turn.effects.push_back(KillProcess{event.id});
+    return;
+  }
+  if (event.result.ok()) {
+    Running(*event.result, turn);
+    Reconcile(turn);
+    return;
+  }
+  turn.effects.push_back(AckExit{event.id});
+  record_.clear_open();
+  turn.persist = true;
+  const std::string problem(event.result.status().message());
+  if (assignment().setup()) {
+    Settle(turn, api::INSTANCE_STATE_FAILED, absl::StrCat("setup could not be started: ", problem),
+           false);
+    Reconcile(turn);
+    return;
+  }
+  phase_ = Phase::kNew;
+  if (assignment().desired() == api::DESIRED_STATE_RUN) {
+    Crashed(false, absl::ZeroDuration(), absl::StrCat("could not be started: ", problem), turn);
+  } else {
+    Reconcile(turn);
+  }
+}
+
+void Instance::Running(const Started& started, Turn& turn) {
+  auto* open = record_.mutable_open();
+  open->set_boot_id(turn.node.options.boot_id);
+  open->set_started(true);
+  open->set_pid(started.pid);
+  open->set_start_boot_micros(absl::ToInt64Microseconds(started.start_time));
+  if (!open->has_start_time()) {
+    *open->mutable_start_time() = ToProto(turn.now.wall - (turn.now.boot - started.start_time));
+  }
+  turn.persist = true;
+  for (const auto& [port, number] : record_.ports()) {
+    // It is running with them: whoever else claimed one meanwhile has to wait.
+    turn.node.claims.ClaimFixed(number, uid(), assignment().name()).IgnoreError();
+  }
+  const std::string data = DataFolder(turn.node.options, assignment());
+  if (!data.empty() && !assignment().setup()) {
+    turn.node.claims.ClaimFolder(data, uid(), assignment().name()).IgnoreError();
+  }
+  prepared_digest_ = open->spec_digest();
+  Enter(Phase::kRunning, turn);
+  if (open->stopping()) {
+    Stop(turn);
+    return;
+  }
+  if (assignment().setup()) deadline_ = started.start_time + SetupTimeout(spec());
+  ready_ = !HasCheck();
+  if (HasCheck()) message_ = "waits for the first readiness check";
+  StartCheckIfAny(turn);
+}
+
+void Instance::OnExited(const ProcessExited& event, Turn& turn) {
+  turn.effects.push_back(AckExit{event.id});
+  if (!record_.has_open() || event.id != IdOf(record_)) return;
+  const absl::Duration started = absl::Microseconds(record_.open().start_boot_micros());
+  Ended(ToProto(event.exit), turn.now.boot - started, turn);
+  Reconcile(turn);
+}
+
+void Instance::Ended(api::Exit exit, absl::Duration uptime, Turn& turn) {
+  StopCheckIfAny(turn);
+  const bool asked = record_.open().stopping() || phase_ == Phase::kStopping;
+  *record_.mutable_last_exit() = std::move(exit);
+  record_.clear_open();
+  record_.clear_log_tail();
+  turn.persist = turn.report = true;
+  usage_.Clear();
+  phase_ = Phase::kNew;
+  deadline_ = absl::InfiniteDuration();
+  const bool success = Succeeded(record_.last_exit());
+  if (!success && (!asked || timed_out_)) {
+    turn.effects.push_back(ReadLogTail{uid(), record_.attempt()});
+  }
+  if (assignment().setup()) {
+    SetupEnded(turn);
+  } else if (!asked && assignment().desired() == api::DESIRED_STATE_RUN) {
+    Crashed(success, uptime, ExitSentence(record_.last_exit()), turn);
+  }
+}
+
+void Instance::SetupEnded(Turn& turn) {
+  const api::Exit& exit = record_.last_exit();
+  if (timed_out_) {
+    Settle(turn, api::INSTANCE_STATE_FAILED,
+           absl::StrCat("setup timed out after ", FormatDuration(SetupTimeout(spec())),
+                        " and was ended"),
+           false);
+  } else if (Succeeded(exit)) {
+    Settle(turn, api::INSTANCE_STATE_EXITED, "setup succeeded", false);
+  } else if (exit.unknown()) {
+    Settle(turn, api::INSTANCE_STATE_FAILED, "the outcome of setup is unknown", false);
+  } else {
+    Settle(turn, api::INSTANCE_STATE_FAILED, absl::StrCat("setup ", ExitSentence(exit)), false);
+  }
+}
+
+void Instance::Crashed(bool success, absl::Duration uptime, const std::string& sentence,
+                       Turn& turn) {
+  const RestartRules rules = RulesOf(spec().restart());
+  RestartMemory memory = MemoryOf(record_, turn.node.options.boot_id);
+  const RestartVerdict verdict =
+      DecideRestart(rules, success, uptime, turn.now.boot, turn.node.random.Next(), &memory);
+  Keep(memory, turn.node.options.boot_id, &record_);
+  turn.persist = true;
+  if (!verdict.again) {
+    Settle(turn, success ? api::INSTANCE_STATE_EXITED : api::INSTANCE_STATE_FAILED, sentence,
+           false);
+    return;
+  }
+  unasked_ = true;
+  const std::string next = absl::StrCat("next try at ", ClockTime(turn.now.wall + verdict.delay));
+  std::string message = absl::StrCat(sentence, "; ", next);
+  if (verdict.crash_loop) {
+    message = absl::StrCat("crash loop: ", verdict.exits_in_window, " exits in ",
+                           FormatDuration(rules.loop_window), ", the last ", sentence, "; ", next);
+  }
+  Wait(turn, verdict.delay, std::move(message));
+}
+
+void Instance::Lost(const Finding& finding, Turn& turn) {
+  const bool rebooted = finding.fate == Fate::kRebooted;
+  const bool asked = record_.open().stopping();
+  StopCheckIfAny(turn);
+  api::Exit exit;
+  exit.set_unknown(true);
+  *exit.mutable_time() = ToProto(turn.now.wall);
+  *record_.mutable_last_exit() = exit;
+  record_.clear_open();
+  record_.clear_log_tail();
+  turn.persist = turn.report = true;
+  phase_ = Phase::kNew;
+  const std::string why = rebooted ? "ended when the machine was restarted; exit code unknown"
+                                   : "ended while nobody watched; exit code unknown";
+  if (assignment().setup()) {
+    Settle(turn, api::INSTANCE_STATE_FAILED,
+           absl::StrCat("the outcome of setup is unknown: it ", why),
+           false);
+    return;
+  }
+  if (asked || assignment().desired() != api::DESIRED_STATE_RUN) return;
+  if (rebooted && RulesOf(spec().restart()).policy != api::RESTART_POLICY_NEVER) {
+    record_.clear_restart();  // Not its fault: it starts at once.
+    unasked_ = true;
+    return;
+  }
+  Crashed(false, absl::ZeroDuration(), why, turn);
+}
+
+bool Instance::HasCheck() const {
+  return !assignment().setup() &&
+         spec().checks().readiness().kind_case() != api::Check::KIND_NOT_SET;
+}
+
+void Instance::StartCheckIfAny(Turn& turn) {
+  if (!HasCheck()) return;
+  StartCheck start;
+  start.uid = uid();
+  start.attempt = record_.attempt();
+  start.check = spec().checks().readiness();
+  start.address = turn.node.options.listen_address;
+  for (const auto& [port, number] : record_.ports()) {
+    start.ports[port] = static_cast<uint16_t>(number);
+  }
+  if (start.check.has_exec()) {
+    start.like = MakeStartRequest(turn.node.options, turn.node.node, record_);
+    start.like.command.clear();
+  }
+  turn.effects.push_back(std::move(start));
+}
+
+void Instance::StopCheckIfAny(Turn& turn) {
+  if (phase_ == Phase::kRunning && HasCheck()) {
+    turn.effects.push_back(StopCheck{uid(), record_.attempt()});
+  }
+}
+
+void Instance::OnReadiness(const ReadinessChanged& event, Turn& turn) {
+  if (phase_ != Phase::kRunning || event.attempt != record_.attempt()) return;
+  if (ready_ == event.ready && message_ == event.message) return;
+  ready_ = event.ready;
+  message_ = event.ready ? "" : event.message;
+  turn.report = true;
+}
+
+void Instance::OnLogTail(const LogTailRead& event, Turn& turn) {
+  if (event.attempt != record_.attempt() || record_.has_open()) return;
+  record_.clear_log_tail();
+  for (const std::string& line : event.lines) record_.add_log_tail(line);
+  turn.persist = turn.report = true;
+}
+
+}  // namespace appsup::agent
