@@ -1,0 +1,87 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "agent/keeper/log_file.h"
+#include "agent/keeper/policy.h"
+#include "agent/keeper/poller.h"
+#include "agent/keeper/unique_fd.h"
+
+namespace appsup::keeper {
+
+//   kStarting ──exec──▶ kRunning ──main process ended──▶ kDraining ──tree empty──▶ kExited ──ack──▶
+//   gone
+//       └──failed──▶ gone
+enum class ChildState { kStarting, kRunning, kDraining, kExited };
+
+// One process tree, from its spawn to the acknowledgement of its exit.
+struct Child {
+  pb::ProcessId id;
+  std::string key;    // Of tables; "uid/kind/attempt", also the marker in the environment.
+  std::string group;  // Of its cgroup and its record's file.
+  std::string app_uid;
+  ChildState state = ChildState::kStarting;
+  bool inherited = false;  // From an earlier keeper: not our child, its exit code cannot be known.
+
+  pid_t pid = 0;
+  int64_t start_boot_nanos = 0;
+  UniqueFd pidfd;   // Valid until the main process has ended.
+  UniqueFd gate;    // kStarting only.
+  UniqueFd events;  // kDraining, with cgroups: cgroup.events.
+  std::vector<LogFile> logs;
+  int64_t log_bound = 0;
+
+  std::vector<uint64_t> waiters;  // Requests of the present connection that wait for the start.
+  pb::StopSettings stop_at_exit;
+  int stopping_with = 0;      // The signal that was sent; 0: nobody asked it to stop.
+  int64_t kill_deadline = 0;  // While stopping.
+  Poller::TimerId kill_timer = {};
+  Poller::TimerId look_timer = {};  // kDraining without cgroups: looks for the tree again.
+  pb::ExitedProcess exit;           // From kDraining on.
+};
+
+// All children, by name and by pid, with a record of each in the run folder for the next keeper.
+class ChildTable {
+ public:
+  // Records lie in `folder`, which exists.
+  explicit ChildTable(std::string folder) : folder_(std::move(folder)) {}
+
+  Child* Find(const std::string& key);
+  // Whose main process has not been reaped.
+  Child* FindPid(pid_t pid);
+  // Another attempt of the same instance and kind that has not ended.
+  Child* FindOther(const Child& child);
+
+  Child& Add(std::unique_ptr<Child> child);
+  // The main process has been reaped, its pid may be used again.
+  void ReleasePid(const Child& child);
+  // Takes the child and its record away.
+  void Erase(Child& child);
+
+  absl::Status Save(const Child& child, const std::string& boot_id);
+  // The records of earlier keepers. Those that make no sense are removed.
+  std::vector<pb::ProcessRecord> Load();
+  void RemoveRecord(const std::string& group);
+
+  // In the order of keys, starting after `after`; stops when `visit` says false.
+  void ForEachAfter(const std::string& after, const std::function<bool(Child&)>& visit);
+  size_t live() const { return live_.size(); }
+
+ private:
+  std::string RecordPath(const std::string& group) const;
+
+  std::string folder_;
+  std::map<std::string, std::unique_ptr<Child>> children_;
+  std::unordered_map<pid_t, Child*> live_;
+};
+
+}  // namespace appsup::keeper

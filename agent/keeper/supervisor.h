@@ -1,0 +1,115 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "agent/keeper/cgroup.h"
+#include "agent/keeper/child.h"
+#include "agent/keeper/policy.h"
+#include "agent/keeper/poller.h"
+#include "agent/keeper/spawn.h"
+#include "agent/keeper/uid_table.h"
+
+namespace appsup::keeper {
+
+// The parent of all process trees: starts, stops and reaps them, and remembers what the agent has
+// not acknowledged. Knows requests and answers, but no socket. Main thread only; nothing blocks for
+// long: what walks large trees of files runs in a child process.
+class Supervisor {
+ public:
+  using Send = std::function<void(const pb::Response&)>;
+
+  // `send` takes answers and events for the present connection.
+  Supervisor(const Policy& policy, Poller& poller, Send send);
+
+  // Makes folders, opens the tables, takes over what an earlier keeper left. An error is final.
+  absl::Status Open();
+  // Gives back what holds nothing any more.
+  void Close();
+
+  void Hello(uint64_t request, const pb::HelloRequest& hello);
+  // Collects; Flush starts what was collected, after one sync for all new user ids.
+  void Spawn(uint64_t request, pb::SpawnRequest spawn);
+  void Flush();
+  void Stop(uint64_t request, const pb::StopRequest& stop);
+  void SetLimits(uint64_t request, const pb::SetLimitsRequest& limits);
+  void List(uint64_t request, const pb::ListRequest& list);
+  void AckExits(uint64_t request, const pb::AckExitsRequest& acks);
+  void RemoveFolders(uint64_t request, const pb::RemoveFoldersRequest& remove);
+  void SampleUsage(uint64_t request, const pb::SampleUsageRequest& sample);
+  void Fail(uint64_t request, const absl::Status& why);
+
+  // Answers that wait belong to a connection that is gone.
+  void ForgetRequests();
+  // SIGCHLD came.
+  void Reap();
+  // Stops every tree by its own settings, or kills it.
+  void StopAll(bool kill);
+  // No tree is left.
+  bool idle();
+
+ private:
+  struct FreshSpawn {
+    uint64_t request;
+    pb::SpawnRequest spawn;
+    Identity identity;
+  };
+  struct Worker {
+    uint64_t request;
+    Spawned process;
+  };
+
+  // supervisor_start.cc
+  absl::StatusOr<Identity> IdentityFor(const pb::SpawnRequest& spawn);
+  bool AnswerIfKnown(uint64_t request, const std::string& key);
+  absl::Status Launch(const FreshSpawn& fresh);
+  absl::Status OpenLogs(const pb::SpawnRequest& spawn, Child& child, SpawnPlan* plan);
+  absl::Status ForkAndRelease(const SpawnPlan& plan, Child& child);
+  void OnGate(Child& child);
+  void OnStarted(Child& child);
+  void AnswerStarted(uint64_t request, const Child& child);
+
+  // supervisor_end.cc
+  void BeginStop(Child& child, const pb::StopSettings& settings);
+  void KillChild(Child& child);
+  void OnMainEnded(Child& child);
+  void OnStartFailed(Child& child, const absl::Status& why);
+  void LookAtRest(Child& child);
+  bool TreeIsEmpty(Child& child);
+  pid_t SessionOf(const Child& child);
+  bool NoUnknownChildren();
+  void SignalRest(Child& child);
+  void Finish(Child& child);
+  void CancelTimers(Child& child);
+  bool ReapWorker(pid_t pid, bool ended_well);
+
+  // supervisor_inherit.cc
+  void Inherit(const pb::ProcessRecord& record);
+  void WatchInherited(Child& child);
+
+  void StartWorkers();
+  void BoundLogs();
+  pb::Response OkResponse(uint64_t request);
+
+  const Policy& policy_;
+  Poller& poller_;
+  Send send_;
+  std::string boot_id_;
+  Cgroups cgroups_;
+  UidTable uids_;
+  ChildTable children_;
+  UniqueFd null_;
+  UniqueFd lock_;
+  std::vector<FreshSpawn> fresh_;
+  std::map<pid_t, Worker> workers_;
+  std::deque<std::pair<uint64_t, std::vector<std::string>>> removals_;  // Wait for a worker.
+  Poller::TimerId log_timer_ = {};
+};
+
+}  // namespace appsup::keeper

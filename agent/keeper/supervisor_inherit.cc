@@ -1,0 +1,61 @@
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "agent/keeper/folder.h"
+#include "agent/keeper/process_table.h"
+#include "agent/keeper/report.h"
+#include "agent/keeper/supervisor.h"
+
+namespace appsup::keeper {
+
+// What an earlier keeper of this boot left running goes on under this one. We are not its parent,
+// so how it ends cannot be known, but that it ends can.
+void Supervisor::Inherit(const pb::ProcessRecord& record) {
+  std::string group = ProcessKey(record.id(), '.');
+  if (record.boot_id() != boot_id_) {
+    children_.RemoveRecord(group);
+    return;
+  }
+  auto fresh = std::make_unique<Child>();
+  fresh->id = record.id();
+  fresh->key = ProcessKey(record.id());
+  fresh->group = group;
+  fresh->app_uid = record.app_uid();
+  fresh->inherited = true;
+  fresh->pid = static_cast<pid_t>(record.pid());
+  fresh->start_boot_nanos = record.start_boot_nanos();
+  fresh->stop_at_exit = record.stop();
+  fresh->exit = record.exited();
+  fresh->state = record.has_exited() ? ChildState::kExited : ChildState::kRunning;
+  Child& child = children_.Add(std::move(fresh));
+  if (child.state == ChildState::kExited) return;
+  child.log_bound = record.log_bound_bytes();
+  for (const std::string& path : record.log_paths()) {
+    auto file = OpenLog(policy_, path);
+    if (file.ok()) child.logs.emplace_back(*std::move(file), path, child.log_bound);
+  }
+  WatchInherited(child);
+  if (log_timer_ == Poller::TimerId()) {
+    log_timer_ = poller_.At(BootNanos(), [this] { BoundLogs(); });
+  }
+}
+
+void Supervisor::WatchInherited(Child& child) {
+  child.exit.set_unknown(true);
+  child.pidfd = UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, child.pid, 0)));
+  auto info = ReadProcess(child.pid);
+  bool alive = child.pidfd.valid() && info.ok() &&
+               info->start_boot_nanos == child.start_boot_nanos && info->state != 'Z';
+  Report("info", alive ? "process-inherited" : "process-lost",
+         {{"instance", child.key}, {"pid", absl::StrCat(child.pid)}});
+  absl::Status watched;
+  if (alive) {
+    watched = poller_.Watch(child.pidfd.get(), EPOLLIN, [this, &child] { OnMainEnded(child); });
+  }
+  if (!alive || !watched.ok()) OnMainEnded(child);
+}
+
+}  // namespace appsup::keeper
