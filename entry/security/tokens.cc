@@ -44,7 +44,7 @@ absl::StatusOr<Secret> AdminToken(const std::string& path) {
     return absl::FailedPreconditionError(path + " holds no token of at least 16 characters: remove "
                                                 "it, and a new one is made at the next start");
   }
-  return Secret(std::move(*text));
+  return Secret(*text);
 }
 
 }  // namespace
@@ -56,14 +56,14 @@ absl::StatusOr<Tokens> Tokens::Open(const std::string& admin_token_path,
   Principal administrator;
   administrator.name = "token:admin";
   administrator.role = Role::kAdmin;
-  tokens.Add(Sha256Hex(admin.Reveal()), administrator);
+  tokens.Add(Secret(Sha256Hex(admin.Reveal())), administrator);
   if (!tokens_file.empty()) RETURN_IF_ERROR(tokens.ReadNamed(tokens_file));
   return tokens;
 }
 
-void Tokens::Add(std::string sha256, const Principal& principal) {
+void Tokens::Add(Secret sha256, const Principal& principal) {
   Known& known = known_.emplace_back();
-  known.sha256 = Secret(std::move(sha256));
+  known.sha256 = std::move(sha256);
   known.principal = principal;
 }
 
@@ -87,7 +87,7 @@ absl::Status Tokens::ReadNamed(const std::string& path) {
         entry.Refuse("token_sha256", "must be the token's SHA-256 in 64 lower-case hex digits");
       }
       principal.name = "token:" + name;
-      Add(std::move(digest), principal);
+      Add(Secret(digest), principal);
     });
   });
 }

@@ -30,7 +30,7 @@ class Tokens {
     Principal principal;
   };
 
-  void Add(std::string sha256, const Principal& principal);
+  void Add(Secret sha256, const Principal& principal);
   absl::Status ReadNamed(const std::string& path);
 
   std::vector<Known> known_;

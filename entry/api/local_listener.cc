@@ -1,0 +1,161 @@
+#include "entry/api/local_listener.h"
+
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/status.h"
+
+namespace appsup::entry {
+namespace {
+
+constexpr int kBacklog = 128;
+constexpr int kMaxGroups = 4096;
+
+absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    return absl::InvalidArgumentError("the path " + path + " is too long for a unix socket (107)");
+  }
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+// Removes a socket file that a dead process left behind.
+absl::Status RemoveStale(const std::string& path, const sockaddr_un& address) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0) return absl::OkStatus();
+  if (!S_ISSOCK(info.st_mode)) {
+    return absl::FailedPreconditionError(path + " is in the way, and it is no socket");
+  }
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool served =
+      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  close(fd);
+  if (served) return absl::AlreadyExistsError("another program serves " + path);
+  if (unlink(path.c_str()) != 0) return ErrnoError(errno, "unlink " + path);
+  return absl::OkStatus();
+}
+
+gid_t GroupId(const std::string& name) {
+  group entry{};
+  group* found = nullptr;
+  std::vector<char> buffer(16384);
+  if (!name.empty()) getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  return found == nullptr ? getegid() : found->gr_gid;
+}
+
+std::string UserName(uid_t uid) {
+  passwd entry{};
+  passwd* found = nullptr;
+  std::vector<char> buffer(16384);
+  getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
+  return found == nullptr ? "uid-" + std::to_string(uid) : found->pw_name;
+}
+
+bool IsInGroup(int fd, const ucred& peer, gid_t group) {
+  if (peer.gid == group) return true;
+  std::vector<gid_t> groups(kMaxGroups);
+  socklen_t length = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length) != 0) return false;
+  groups.resize(length / sizeof(gid_t));
+  return std::find(groups.begin(), groups.end(), group) != groups.end();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LocalListener>> LocalListener::Start(const std::string& path,
+                                                                    const std::string& group,
+                                                                    Accepted accepted) {
+  ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
+  RETURN_IF_ERROR(EnsureDir(std::filesystem::path(path).parent_path().string(), 0755));
+  RETURN_IF_ERROR(RemoveStale(path, address));
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return ErrnoError(errno, "socket");
+  const gid_t gid = GroupId(group);
+  // Closed to all until its owner and mode are set.
+  const mode_t old_mask = umask(0177);
+  const bool bound = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  umask(old_mask);
+  // Without the right to give it to the group, it stays with the entry's own.
+  const bool given = bound && chown(path.c_str(), static_cast<uid_t>(-1), gid) == 0;
+  if (!bound || chmod(path.c_str(), 0660) != 0 || listen(fd, kBacklog) != 0) {
+    const absl::Status status = ErrnoError(errno, "listen on " + path);
+    close(fd);
+    return status;
+  }
+  const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return std::unique_ptr<LocalListener>(
+      new LocalListener(path, fd, wake, given ? gid : getegid(), std::move(accepted)));
+}
+
+LocalListener::LocalListener(std::string path, int fd, int wake, gid_t group, Accepted accepted)
+    : path_(std::move(path)), fd_(fd), wake_(wake), group_(group), accepted_(std::move(accepted)) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+LocalListener::~LocalListener() {
+  eventfd_write(wake_, 1);
+  thread_.join();
+  unlink(path_.c_str());
+  close(fd_);
+  close(wake_);
+}
+
+void LocalListener::Run() {
+  pollfd fds[] = {{fd_, POLLIN, 0}, {wake_, POLLIN, 0}};
+  for (;;) {
+    if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
+    if ((fds[1].revents & POLLIN) != 0) return;
+    if ((fds[0].revents & POLLIN) != 0) AcceptOne();
+  }
+}
+
+void LocalListener::AcceptOne() {
+  const int fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd < 0) {
+    // Out of descriptors: the connection stays in the backlog; not to spin meanwhile.
+    pollfd wake{wake_, POLLIN, 0};
+    if (errno == EMFILE || errno == ENFILE) poll(&wake, 1, 100);
+    return;
+  }
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
+      (peer.uid != 0 && peer.uid != geteuid() && !IsInGroup(fd, peer, group_))) {
+    Log(LogLevel::kWarning, "local-peer-refused",
+        {{"uid", static_cast<int64_t>(peer.uid)}, {"pid", static_cast<int64_t>(peer.pid)}});
+    close(fd);
+    return;
+  }
+  {
+    MutexLock lock(&mutex_);
+    users_[fd] = UserName(peer.uid);
+  }
+  accepted_(fd);
+}
+
+std::optional<std::string> LocalListener::UserOfPeer(const std::string& peer) const {
+  if (peer.compare(0, 3, "fd:") != 0) return std::nullopt;
+  MutexLock lock(&mutex_);
+  auto user = users_.find(std::atoi(peer.c_str() + 3));
+  if (user == users_.end()) return std::nullopt;
+  return user->second;
+}
+
+}  // namespace appsup::entry
