@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -60,6 +61,15 @@ class MethodTable {
     };
   }
 
+  // The same for a method that answers by a stream.
+  template <class Request, class Handle>
+  void AddStream(const std::string& method, Handle handle) {
+    AddDeferred<Request>(method, std::move(handle));
+    streams_.insert(method);
+  }
+
+  bool Streams(const std::string& method) const { return streams_.contains(method); }
+
   const MethodHandler* Find(const std::string& method) const {
     auto handler = handlers_.find(method);
     return handler == handlers_.end() ? nullptr : &handler->second;
@@ -69,6 +79,7 @@ class MethodTable {
 
  private:
   std::map<std::string, MethodHandler> handlers_;
+  std::set<std::string> streams_;
 };
 
 // One per service, each in its own file.
