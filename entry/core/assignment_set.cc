@@ -1,0 +1,93 @@
+#include "entry/core/assignment_set.h"
+
+#include <utility>
+
+#include "entry/core/instance_facts.h"
+#include "entry/core/statement.h"
+
+namespace appsup::entry {
+
+void AssignmentSet::AddRemoval(api::Assignment removal) {
+  std::string uid = removal.uid();
+  removals_[std::move(uid)] = std::move(removal);
+}
+
+void AssignmentSet::StartComplete() {
+  complete_ = true;
+  complete_began_ = false;
+  cursor_.clear();
+  settled_version_.reset();
+}
+
+api::Assignments AssignmentSet::Next(const Catalog& catalog, size_t max_bytes) {
+  api::Assignments message;
+  if (complete_) {
+    FillComplete(catalog, max_bytes, &message);
+  } else {
+    FillIncremental(catalog, max_bytes, &message);
+  }
+  must_send_ = false;
+  if (!pending() && !settled_version_.has_value()) settled_version_ = version_;
+  return message;
+}
+
+void AssignmentSet::FillRemovals(size_t max_bytes, size_t* bytes, api::Assignments* message) {
+  while (!removals_.empty() && *bytes < max_bytes) {
+    auto removal = removals_.begin();
+    *bytes += removal->second.ByteSizeLong();
+    *message->add_assignments() = std::move(removal->second);
+    removals_.erase(removal);
+  }
+}
+
+void AssignmentSet::FillIncremental(const Catalog& catalog, size_t max_bytes,
+                                    api::Assignments* message) {
+  message->set_type(api::ASSIGNMENTS_TYPE_INCREMENTAL);
+  message->set_base(version_);
+  message->set_version(++version_);
+  size_t bytes = 0;
+  FillRemovals(max_bytes, &bytes, message);
+  while (!waiting_.empty() && bytes < max_bytes) {
+    // A row that is gone was reported as removed: there is nothing left to tell.
+    if (const rec::InstanceRecord* record = catalog.instances.Find(*waiting_.begin())) {
+      api::Assignment assignment = BuildAssignment(catalog, *record);
+      const size_t size = assignment.ByteSizeLong();
+      if (bytes > 0 && bytes + size > max_bytes) return;
+      bytes += size;
+      *message->add_assignments() = std::move(assignment);
+    }
+    waiting_.erase(waiting_.begin());
+  }
+}
+
+void AssignmentSet::FillComplete(const Catalog& catalog, size_t max_bytes,
+                                 api::Assignments* message) {
+  message->set_type(api::ASSIGNMENTS_TYPE_COMPLETE);
+  if (!complete_began_) {
+    complete_began_ = true;
+    ++version_;
+    waiting_.clear();
+    message->set_begin(true);
+  }
+  message->set_version(version_);
+  size_t bytes = 0;
+  FillRemovals(max_bytes, &bytes, message);
+  const std::set<std::string>& names = catalog.InstancesOfNode(node_);
+  auto name = names.upper_bound(cursor_);
+  for (; name != names.end() && bytes < max_bytes; ++name) {
+    const rec::InstanceRecord& record = *catalog.instances.Find(*name);
+    if (!IsGone(record)) {
+      api::Assignment assignment = BuildAssignment(catalog, record);
+      const size_t size = assignment.ByteSizeLong();
+      if (bytes > 0 && bytes + size > max_bytes) return;
+      bytes += size;
+      *message->add_assignments() = std::move(assignment);
+    }
+    cursor_ = *name;
+  }
+  if (name != names.end() || !removals_.empty()) return;
+  message->set_end(true);
+  complete_ = false;
+}
+
+}  // namespace appsup::entry

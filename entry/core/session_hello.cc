@@ -1,0 +1,133 @@
+#include "entry/core/session_hello.h"
+
+#include <map>
+
+#include "common/digest.h"
+#include "entry/core/instance_facts.h"
+#include "entry/core/proto_time.h"
+#include "entry/core/statement.h"
+#include "fmt/format.h"
+
+namespace appsup::entry {
+namespace {
+
+api::Goodbye FinalGoodbye(std::string reason) {
+  api::Goodbye goodbye;
+  goodbye.set_reason(std::move(reason));
+  goodbye.set_final(true);
+  return goodbye;
+}
+
+void NoteHello(const AgentSession& session, api::NodeStatus& status) {
+  const api::Hello& hello = session.hello();
+  status.set_address(hello.address());
+  *status.mutable_capacity() = hello.capacity();
+  *status.mutable_drivers() = hello.drivers();
+  *status.mutable_versions() = hello.versions();
+  status.set_boot_id(hello.boot_id());
+  if (session.connected().certificate_expires > absl::UnixEpoch()) {
+    *status.mutable_certificate_expire_time() =
+        ToTimestamp(session.connected().certificate_expires);
+  }
+}
+
+}  // namespace
+
+std::optional<api::Goodbye> RefuseIdentity(const Catalog& catalog, const AgentConnected& event) {
+  const rec::NodeRecord* node = catalog.nodes.Find("nodes/" + event.node);
+  if (node == nullptr) {
+    return FinalGoodbye(fmt::format(
+        "There is no node {}; it was deleted. Enrol it again with a join token.", event.node));
+  }
+  if (node->node().uid() != event.node_uid) {
+    return FinalGoodbye(fmt::format(
+        "The certificate belongs to a former node {} (uid {}); the present one has uid {}. Enrol "
+        "again with a join token.",
+        event.node, event.node_uid, node->node().uid()));
+  }
+  if (node->revoked()) {
+    return FinalGoodbye(
+        fmt::format("Node {} is revoked. Enrol it again with a join token.", event.node));
+  }
+  return std::nullopt;
+}
+
+bool IsClone(const rec::NodeRecord& node, const api::Hello& hello) {
+  if (!node.machine_id().empty() && node.machine_id() != hello.machine_id()) return true;
+  return Sha256Hex(hello.last_session_secret()) != node.session_secret_sha256();
+}
+
+api::Position CurrentPosition(const Catalog& catalog, const std::string& timeline) {
+  api::Position position;
+  if (const rec::CatalogRecord* meta = catalog.meta.Find(Catalog::kMetaKey)) {
+    position.set_catalog_uid(meta->catalog_uid());
+  }
+  position.set_timeline(timeline);
+  position.set_log_index(catalog.last_index());
+  return position;
+}
+
+bool IsOnHistory(const Catalog& catalog, const api::Position& position) {
+  const rec::CatalogRecord* meta = catalog.meta.Find(Catalog::kMetaKey);
+  if (meta == nullptr || position.catalog_uid() != meta->catalog_uid()) return false;
+  for (int i = 0; i < meta->timelines_size(); ++i) {
+    if (meta->timelines(i).id() != position.timeline()) continue;
+    // What was written under a timeline ends where the next one begins.
+    const int64_t end = i + 1 < meta->timelines_size() ? meta->timelines(i + 1).first_index()
+                                                       : catalog.pending_index() + 1;
+    return position.log_index() < end;
+  }
+  return false;
+}
+
+api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const AgentSession& session,
+                         const api::Position& position) {
+  const AgentConnected& connected = session.connected();
+  const api::Hello& hello = session.hello();
+  rec::NodeRecord& node = catalog.nodes.Mutate(session.node());
+  node.set_machine_id(hello.machine_id());
+  node.set_incarnation(node.incarnation() + 1);
+  node.set_session_secret_sha256(Sha256Hex(connected.secret));
+  *node.mutable_position() = hello.position();
+  NoteHello(session, *node.mutable_node()->mutable_status());
+
+  api::Welcome welcome;
+  welcome.set_session(fmt::format("{}-{}", connected.node, node.incarnation()));
+  welcome.set_incarnation(node.incarnation());
+  welcome.set_session_secret(connected.secret);
+  *welcome.mutable_position() = position;
+  *welcome.mutable_lease() = ToProtoDuration(options.lease);
+  *welcome.mutable_heartbeat_period() = ToProtoDuration(options.heartbeat_period);
+  welcome.set_node(connected.node);
+  return welcome;
+}
+
+void AddDifferences(Catalog& catalog, AgentSession& session) {
+  const api::Hello& hello = session.hello();
+  const bool on_history = IsOnHistory(catalog, hello.position());
+  std::map<std::string, const api::HeldInstance*> held;
+  for (const api::HeldInstance& instance : hello.instances()) held[instance.uid()] = &instance;
+  for (const std::string& name : catalog.InstancesOfNode(session.node())) {
+    const rec::InstanceRecord* record = catalog.instances.Find(name);
+    auto found = held.find(record->instance().uid());
+    if (found == held.end()) {
+      if (!IsGone(*record)) session.assignments().Add(name);
+      continue;
+    }
+    const api::HeldInstance& has = *found->second;
+    held.erase(found);
+    if (has.generation() == record->generation() && has.digest() == record->digest()) continue;
+    // A restored catalog counts lower than the agent, which would ignore it forever.
+    if (has.generation() >= record->generation() &&
+        (on_history || record->instance().desired() == api::DESIRED_STATE_RUN)) {
+      catalog.instances.Mutate(name).set_generation(has.generation() + 1);
+    }
+    session.assignments().Add(name);
+  }
+  if (!on_history) return;
+  for (const auto& [uid, instance] : held) {
+    session.assignments().AddRemoval(BuildRemoval(*instance));
+  }
+}
+
+}  // namespace appsup::entry

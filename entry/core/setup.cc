@@ -1,0 +1,178 @@
+#include "entry/core/setup.h"
+
+#include <algorithm>
+
+#include "entry/core/instance_facts.h"
+#include "entry/core/proto_time.h"
+#include "fmt/format.h"
+
+namespace appsup::entry {
+namespace {
+
+constexpr absl::Duration kDefaultTimeout = absl::Minutes(30);
+constexpr absl::Duration kSilence = absl::Minutes(2);  // Beyond the timeout, on a silent node.
+
+const std::string& TargetKey(const AppView& view) {
+  static const std::string none;
+  return view.target == nullptr ? none : view.target->revision().setup_key();
+}
+
+const rec::InstanceRecord* FindAttempt(const AppView& view, const std::string& uid) {
+  for (const auto* records : {&view.setups, &view.gone}) {
+    for (const rec::InstanceRecord* record : *records) {
+      if (record->instance().uid() == uid) return record;
+    }
+  }
+  return nullptr;
+}
+
+// Whether the process is over, whatever it is told now.
+bool IsOver(const api::Instance& instance) {
+  return instance.state() >= api::INSTANCE_STATE_EXITED;
+}
+
+// When an attempt of which nothing is heard counts as unknown.
+absl::Time DeadlineOf(const AppView& view, const rec::InstanceRecord& attempt) {
+  absl::Duration timeout = kDefaultTimeout;
+  if (view.target_spec().setup().has_timeout()) {
+    timeout = std::max(timeout, FromProtoDuration(view.target_spec().setup().timeout()));
+  }
+  return FromTimestamp(attempt.instance().create_time()) + timeout + kSilence;
+}
+
+void Settle(rec::SetupRecord& setup, api::SetupState state, std::string message, absl::Time now) {
+  setup.set_state(state);
+  setup.set_message(std::move(message));
+  *setup.mutable_end_time() = ToTimestamp(now);
+}
+
+// The process ended, and how is known.
+void SettleByExit(const rec::InstanceRecord& attempt, bool retry_safe, absl::Time now,
+                  rec::SetupRecord& setup) {
+  const api::Instance& instance = attempt.instance();
+  if (!IsBadExit(instance.exit())) {
+    return Settle(setup, api::SETUP_STATE_SUCCEEDED, "", now);
+  }
+  const bool stopped = instance.desired() != api::DESIRED_STATE_RUN;
+  if (stopped && retry_safe) {
+    return Settle(setup, api::SETUP_STATE_UNSPECIFIED, "It was stopped before it ended.", now);
+  }
+  std::string message =
+      fmt::format("{} on {} {}", IdOf(instance.name()), instance.node(),
+                  stopped ? "was stopped before it ended" : DescribeExit(instance.exit()));
+  if (!instance.message().empty()) message += ": " + instance.message();
+  Settle(setup, api::SETUP_STATE_FAILED, std::move(message), now);
+}
+
+void SettleByAttempt(const AppView& view, const rec::InstanceRecord& attempt, bool retry_safe,
+                     absl::Time now, rec::SetupRecord& setup) {
+  const api::Instance& instance = attempt.instance();
+  const std::string who = IdOf(instance.name()) + " on " + instance.node();
+  if (!IsOver(instance)) {
+    if (instance.reachable() || now < DeadlineOf(view, attempt)) return;
+    return Settle(setup, api::SETUP_STATE_OUTCOME_UNKNOWN,
+                  who + " does not answer: nobody knows how it ended.", now);
+  }
+  if (instance.state() == api::INSTANCE_STATE_FAILED ||
+      instance.state() == api::INSTANCE_STATE_REJECTED) {
+    return Settle(setup, api::SETUP_STATE_FAILED,
+                  fmt::format("{} could not be run: {}", who, instance.message()), now);
+  }
+  if (instance.has_exit() && !instance.exit().unknown()) {
+    return SettleByExit(attempt, retry_safe, now, setup);
+  }
+  if (instance.attempt() == 0 && !instance.has_exit()) {
+    return Settle(setup, api::SETUP_STATE_UNSPECIFIED, "It was stopped before it began.", now);
+  }
+  Settle(setup, api::SETUP_STATE_OUTCOME_UNKNOWN,
+         who + " ended while nobody watched: nobody knows how.", now);
+}
+
+}  // namespace
+
+bool IsSetUp(const AppView& view) {
+  return TargetKey(view).empty() || TargetSetup(view).state() == api::SETUP_STATE_SUCCEEDED;
+}
+
+const rec::SetupRecord& TargetSetup(const AppView& view) {
+  auto setup = view.record->setups().find(TargetKey(view));
+  return setup == view.record->setups().end() ? rec::SetupRecord::default_instance()
+                                              : setup->second;
+}
+
+std::map<std::string, rec::SetupRecord> SettleSetups(const AppView& view, absl::Time now) {
+  std::map<std::string, rec::SetupRecord> settled;
+  const bool retry_safe = view.target_spec().setup().retry_safe();
+  for (const auto& [key, before] : view.record->setups()) {
+    const bool unknown = before.state() == api::SETUP_STATE_OUTCOME_UNKNOWN;
+    if (!unknown && before.state() != api::SETUP_STATE_RUNNING) continue;
+    rec::SetupRecord setup = before;
+    const rec::InstanceRecord* attempt = FindAttempt(view, before.instance_uid());
+    if (attempt != nullptr) {
+      SettleByAttempt(view, *attempt, retry_safe, now, setup);
+    } else if (!unknown) {
+      Settle(setup, api::SETUP_STATE_OUTCOME_UNKNOWN,
+             "The node that ran it was deleted: nobody knows how it ended.", now);
+    }
+    if (setup.state() != before.state()) settled[key] = std::move(setup);
+  }
+  return settled;
+}
+
+absl::Time NextSetupDeadline(const AppView& view) {
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& [key, setup] : view.record->setups()) {
+    if (setup.state() != api::SETUP_STATE_RUNNING) continue;
+    const rec::InstanceRecord* attempt = FindAttempt(view, setup.instance_uid());
+    if (attempt == nullptr || attempt->instance().reachable()) continue;
+    next = std::min(next, DeadlineOf(view, *attempt));
+  }
+  return next;
+}
+
+bool MayTrySetup(const AppView& view) {
+  if (view.slots.empty() || IsSetUp(view)) return false;
+  const bool one_runs =
+      std::any_of(view.record->setups().begin(), view.record->setups().end(),
+                  [](const auto& row) { return row.second.state() == api::SETUP_STATE_RUNNING; }) ||
+      std::any_of(view.setups.begin(), view.setups.end(), [](const rec::InstanceRecord* record) {
+        return !IsOver(record->instance()) && record->instance().reachable();
+      });
+  if (one_runs) return false;
+  const api::SetupState state = TargetSetup(view).state();
+  return state == api::SETUP_STATE_UNSPECIFIED ||
+         (state == api::SETUP_STATE_OUTCOME_UNKNOWN && view.target_spec().setup().retry_safe());
+}
+
+std::vector<const rec::InstanceRecord*> SpentSetups(const Catalog& catalog, const AppView& view) {
+  const rec::RevisionRecord* failed =
+      FindRevision(catalog, view.name(), view.record->failed_revision());
+  std::vector<const rec::InstanceRecord*> spent;
+  for (const rec::InstanceRecord* record : view.setups) {
+    if (IsLeaving(*record) || !IsOver(record->instance())) continue;
+    bool needed = false;
+    for (const auto& [key, setup] : view.record->setups()) {
+      if (setup.instance_uid() != record->instance().uid()) continue;
+      const bool shown =
+          key == TargetKey(view) || (failed != nullptr && failed->revision().setup_key() == key);
+      needed = setup.state() == api::SETUP_STATE_RUNNING ||
+               (shown && setup.state() != api::SETUP_STATE_SUCCEEDED);
+    }
+    if (!needed) spent.push_back(record);
+  }
+  return spent;
+}
+
+std::vector<const rec::InstanceRecord*> EndedSetups(const AppView& view) {
+  std::vector<const rec::InstanceRecord*> ended;
+  for (const rec::InstanceRecord* record : view.setups) {
+    if (record->instance().desired() != api::DESIRED_STATE_RUN) continue;
+    for (const auto& [key, setup] : view.record->setups()) {
+      if (setup.instance_uid() != record->instance().uid()) continue;
+      if (setup.state() != api::SETUP_STATE_RUNNING) ended.push_back(record);
+    }
+  }
+  return ended;
+}
+
+}  // namespace appsup::entry
