@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "agent/driver/process.h"
+#include "agent/core/process.h"
 #include "appsupervisor/agent/v1/journal.pb.h"
 
 namespace appsup::agent {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "agent/driver/process.h"
+#include "agent/core/process.h"
 #include "appsupervisor/v1/app.pb.h"
 #include "appsupervisor/v1/link.pb.h"
 

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agent/core/link_event.h"
-#include "agent/driver/process.h"
+#include "agent/core/process.h"
 #include "appsupervisor/v1/environment.pb.h"
 #include "appsupervisor/v1/link.pb.h"
 

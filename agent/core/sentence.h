@@ -3,7 +3,7 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "agent/driver/process.h"
+#include "agent/core/process.h"
 #include "appsupervisor/v1/app.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 

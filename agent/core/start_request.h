@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "agent/core/options.h"
-#include "agent/driver/process.h"
+#include "agent/core/process.h"
 #include "appsupervisor/agent/v1/journal.pb.h"
 #include "appsupervisor/v1/link.pb.h"
 

@@ -7,7 +7,7 @@
 #include "agent/core/claims.h"
 #include "agent/core/effect.h"
 #include "agent/core/options.h"
-#include "agent/driver/process.h"
+#include "agent/core/process.h"
 #include "common/clock.h"
 #include "common/random.h"
 

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "agent/driver/process.h"
+#include "agent/core/process.h"
 
 namespace appsup::agent {
 

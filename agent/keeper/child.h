@@ -14,7 +14,7 @@
 #include "agent/keeper/log_file.h"
 #include "agent/keeper/policy.h"
 #include "agent/keeper/poller.h"
-#include "agent/keeper/unique_fd.h"
+#include "common/unique_fd.h"
 
 namespace appsup::keeper {
 

@@ -13,7 +13,7 @@
 #include "agent/keeper/errno_error.h"
 #include "agent/keeper/report.h"
 #include "agent/keeper/small_file.h"
-#include "agent/keeper/wire.h"
+#include "common/packet.h"
 
 namespace appsup::keeper {
 namespace {

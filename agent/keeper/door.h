@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "agent/keeper/policy.h"
 #include "agent/keeper/poller.h"
-#include "agent/keeper/unique_fd.h"
+#include "common/unique_fd.h"
 
 namespace appsup::keeper {
 

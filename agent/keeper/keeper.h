@@ -5,7 +5,7 @@
 #include "agent/keeper/policy.h"
 #include "agent/keeper/poller.h"
 #include "agent/keeper/supervisor.h"
-#include "agent/keeper/unique_fd.h"
+#include "common/unique_fd.h"
 
 namespace appsup::keeper {
 

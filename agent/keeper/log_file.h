@@ -4,7 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "agent/keeper/unique_fd.h"
+#include "common/unique_fd.h"
 
 namespace appsup::keeper {
 

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 
+#include "agent/keeper/clock.h"
 #include "agent/keeper/errno_error.h"
 
 namespace appsup::keeper {
@@ -15,12 +15,6 @@ namespace {
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
 
 }  // namespace
-
-int64_t BootNanos() {
-  timespec now;
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return now.tv_sec * kNanosPerSecond + now.tv_nsec;
-}
 
 absl::Status Poller::Open() {
   epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));

@@ -8,12 +8,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "agent/keeper/unique_fd.h"
+#include "common/unique_fd.h"
 
 namespace appsup::keeper {
-
-// CLOCK_BOOTTIME in nanoseconds, what all deadlines of the keeper are in.
-int64_t BootNanos();
 
 // The keeper's one loop: epoll and one timerfd. A small sibling of common/event_loop.h, which needs
 // threads and locks. Everything runs on the main thread; callbacks may watch, unwatch and set or

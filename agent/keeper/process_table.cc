@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "agent/keeper/small_file.h"
-#include "agent/keeper/unique_fd.h"
+#include "common/unique_fd.h"
 
 namespace appsup::keeper {
 namespace {

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/keeper/errno_error.h"
 #include "agent/keeper/report.h"
-#include "agent/keeper/unique_fd.h"
+#include "common/unique_fd.h"
 
 namespace appsup::keeper {
 namespace {

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "agent/keeper/clock.h"
+
 namespace appsup::keeper {
 namespace {
 
@@ -34,13 +36,13 @@ void AppendValue(const std::string& value, std::string& line) {
 
 void Report(const char* level, const char* event,
             std::initializer_list<std::pair<const char*, std::string>> fields) {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
+  int64_t now = UnixNanos();
+  time_t seconds = now / 1'000'000'000;
   tm parts;
-  gmtime_r(&now.tv_sec, &parts);
+  gmtime_r(&seconds, &parts);
   char time[64];
   size_t used = strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%S", &parts);
-  snprintf(time + used, sizeof(time) - used, ".%03ldZ", now.tv_nsec / 1000000);
+  snprintf(time + used, sizeof(time) - used, ".%03dZ", static_cast<int>(now / 1'000'000 % 1000));
   std::string line = time;
   line.append(" ").append(level).append(" ").append(event);
   for (const auto& [key, value] : fields) {

@@ -4,13 +4,13 @@
 
 #include <cerrno>
 #include <csignal>
-#include <ctime>
 #include <set>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "agent/keeper/clock.h"
 #include "agent/keeper/errno_error.h"
 #include "agent/keeper/process_table.h"
 #include "agent/keeper/report.h"
@@ -23,12 +23,6 @@ namespace {
 constexpr int64_t kNanosPerMilli = 1'000'000;
 // How often a tree without a control group is looked for.
 constexpr int64_t kLookPeriodNanos = 20 * kNanosPerMilli;
-
-int64_t UnixNanos() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
-}
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/keeper/clock.h"
 #include "agent/keeper/folder.h"
 #include "agent/keeper/process_table.h"
 #include "agent/keeper/report.h"

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/keeper/clock.h"
 #include "agent/keeper/errno_error.h"
 #include "agent/keeper/folder.h"
 #include "agent/keeper/process_table.h"

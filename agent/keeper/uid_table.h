@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "agent/keeper/unique_fd.h"
+#include "common/unique_fd.h"
 
 namespace appsup::keeper {
 

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace appsup::keeper {
+namespace appsup {
 
 // Packets on the SOCK_SEQPACKET socket between agent and keeper; used by both. A packet is one
 // byte, 'b' and the body, or 'm' and one file descriptor: a memfd that holds the body, sealed
@@ -25,4 +25,4 @@ absl::StatusOr<bool> SendPacket(int socket, const std::string& body);
 // is of no use.
 absl::StatusOr<std::optional<std::string>> ReceivePacket(int socket);
 
-}  // namespace appsup::keeper
+}  // namespace appsup

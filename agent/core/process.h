@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <compare>
 #include <cstdint>
 #include <string>
@@ -43,7 +41,7 @@ enum class FolderOwner { kApp, kAgent };
 struct Folder {
   std::string path;  // Absolute.
   FolderOwner owner = FolderOwner::kApp;
-  mode_t mode = 0750;       // The group is always the agent's, so that it may look inside.
+  uint32_t mode = 0750;     // The group is always the agent's, so that it may look inside.
   bool adopt_tree = false;  // Files in it that the agent owns are given to the app as well.
 };
 
@@ -66,7 +64,7 @@ struct StartRequest {
 };
 
 struct Started {
-  pid_t pid = 0;              // 0 where the kind of host has none.
+  int64_t pid = 0;            // 0 where the kind of host has none.
   absl::Duration start_time;  // CLOCK_BOOTTIME; with the boot id it tells pids of one number apart.
 };
 

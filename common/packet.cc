@@ -1,4 +1,4 @@
-#include "agent/keeper/wire.h"
+#include "common/packet.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -12,11 +12,17 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "agent/keeper/errno_error.h"
-#include "agent/keeper/unique_fd.h"
+#include "common/unique_fd.h"
 
-namespace appsup::keeper {
+namespace appsup {
 namespace {
+
+// Not common/status.h: the keeper uses this file and must not bring in the whole of protobuf.
+absl::Status Failed(int error, const char* what) {
+  char buffer[128];
+  return absl::Status(absl::ErrnoToStatusCode(error),
+                      absl::StrCat(what, ": ", strerror_r(error, buffer, sizeof(buffer))));
+}
 
 constexpr char kInBody = 'b';
 constexpr char kInMemfd = 'm';
@@ -26,15 +32,15 @@ constexpr size_t kMaxFds = 4;
 
 absl::StatusOr<UniqueFd> SealedCopy(const std::string& body) {
   UniqueFd fd(memfd_create("appsup-message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd.valid()) return SystemError(errno, "memfd_create");
+  if (!fd.valid()) return Failed(errno, "memfd_create");
   size_t done = 0;
   while (done < body.size()) {
     ssize_t n = write(fd.get(), body.data() + done, body.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError(errno, "write to a memfd");
+    if (n < 0) return Failed(errno, "write to a memfd");
     done += static_cast<size_t>(n);
   }
-  if (fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return SystemError(errno, "seal a memfd");
+  if (fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return Failed(errno, "seal a memfd");
   return fd;
 }
 
@@ -45,7 +51,7 @@ absl::StatusOr<std::string> ReadSealed(int fd) {
     return absl::InvalidArgumentError("a message came in a file that is not sealed");
   }
   struct stat info;
-  if (fstat(fd, &info) != 0) return SystemError(errno, "fstat of a message");
+  if (fstat(fd, &info) != 0) return Failed(errno, "fstat of a message");
   if (info.st_size < 0 || static_cast<size_t>(info.st_size) > kBodyLimit) {
     return absl::InvalidArgumentError(
         absl::StrCat("a message of ", info.st_size, " bytes; at most ", kBodyLimit, " are taken"));
@@ -55,7 +61,7 @@ absl::StatusOr<std::string> ReadSealed(int fd) {
   while (done < body.size()) {
     ssize_t n = pread(fd, body.data() + done, body.size() - done, static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError(errno, "read of a message");
+    if (n < 0) return Failed(errno, "read of a message");
     if (n == 0) return absl::InvalidArgumentError("a message is shorter than it says");
     done += static_cast<size_t>(n);
   }
@@ -106,7 +112,7 @@ absl::StatusOr<bool> SendPacket(int socket, const std::string& body) {
   while (sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
     if (errno == EINTR) continue;
     if (errno == EAGAIN) return false;
-    return absl::UnavailableError(absl::StrCat("sendmsg: ", ErrnoText(errno)));
+    return absl::UnavailableError(Failed(errno, "sendmsg").message());
   }
   return true;
 }
@@ -126,7 +132,7 @@ absl::StatusOr<std::optional<std::string>> ReceivePacket(int socket) {
     n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   } while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) return std::nullopt;
-  if (n < 0) return absl::UnavailableError(absl::StrCat("recvmsg: ", ErrnoText(errno)));
+  if (n < 0) return absl::UnavailableError(Failed(errno, "recvmsg").message());
   std::vector<UniqueFd> fds = TakeFds(header);
   if (n == 0) return absl::UnavailableError("the other side closed the connection");
   if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
@@ -143,4 +149,4 @@ absl::StatusOr<std::optional<std::string>> ReceivePacket(int socket) {
   return absl::InvalidArgumentError("a packet of a form that does not exist");
 }
 
-}  // namespace appsup::keeper
+}  // namespace appsup
