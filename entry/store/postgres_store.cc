@@ -21,8 +21,11 @@ namespace {
 constexpr int kSchemaVersion = 1;
 
 // Held by the session of the entry that leads: "appsup" in ASCII. Only a hint that makes a second
-// entry on the same database say so at once; the epoch is what protects the catalog.
-constexpr char kLock[] = "SELECT pg_try_advisory_lock(x'617070737570'::bigint)";
+// entry on the same database say so; the epoch is what protects the catalog. The wait is for the
+// server to notice that an entry's earlier connection is gone.
+constexpr char kLock[] = "SELECT pg_advisory_lock(x'617070737570'::bigint)";
+constexpr char kLockWait[] = "SET lock_timeout = '2s'";
+constexpr std::string_view kLockNotAvailable = "55P03";
 
 constexpr char kSchema[] = R"sql(
   CREATE SCHEMA IF NOT EXISTS appsup;
@@ -136,8 +139,10 @@ class PostgresStore : public Store {
   }
 
   absl::Status Lock() {
-    ASSIGN_OR_RETURN(ResultPtr locked, Query(kLock));
-    if (*PQgetvalue(locked.get(), 0, 0) != 0) return absl::OkStatus();
+    RETURN_IF_ERROR(Query(kLockWait));
+    ResultPtr locked(PQexec(connection_.get(), kLock));
+    const char* state = PQresultErrorField(locked.get(), PG_DIAG_SQLSTATE);
+    if (state == nullptr || state != kLockNotAvailable) return Check(locked.get(), "lock");
     std::string holder = "unknown";
     if (auto found = Query("SELECT holder FROM appsup.leader"); found.ok()) {
       holder = BytesAt(found->get(), 0, 0);
