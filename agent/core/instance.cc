@@ -16,11 +16,14 @@ namespace api = appsupervisor::v1;
 
 std::string SpecDigest(const api::Assignment& assignment) {
   std::string bytes;
+  // The entry pins the digest that the first fetch found: that changes nothing of what runs.
+  api::AppSpec spec = assignment.spec();
+  if (spec.has_artifact()) spec.mutable_artifact()->clear_sha256();
   {
     google::protobuf::io::StringOutputStream stream(&bytes);
     google::protobuf::io::CodedOutputStream coded(&stream);
     coded.SetSerializationDeterministic(true);
-    assignment.spec().SerializeToCodedStream(&coded);
+    spec.SerializeToCodedStream(&coded);
   }
   bytes += assignment.setup() ? "setup" : "run";
   return Sha256Hex(bytes);
