@@ -1,0 +1,136 @@
+#include "entry/core/app_validation.h"
+
+#include <set>
+
+#include "common/resource_name.h"
+#include "entry/core/app_view.h"
+#include "fmt/format.h"
+
+namespace appsup::entry {
+namespace {
+
+constexpr size_t kMaxLabels = 64;
+constexpr size_t kMaxLabelLength = 63;
+constexpr size_t kMaxAnnotationBytes = 64 << 10;
+constexpr size_t kMaxDisplayName = 200;
+constexpr size_t kMaxDescription = 4000;
+constexpr size_t kMaxIcon = 32 << 10;
+constexpr int kMaxEnvironments = 100;
+constexpr int32_t kMaxReplicas = 1000;
+
+// Characters, not bytes.
+size_t Length(const std::string& text) {
+  size_t characters = 0;
+  for (char c : text) characters += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
+  return characters;
+}
+
+bool Allows(const api::Environment& environment, const std::string& project) {
+  const auto& allowed = environment.allowed_projects();
+  return allowed.empty() || std::find(allowed.begin(), allowed.end(), project) != allowed.end();
+}
+
+void ValidateNamedEnvironments(const Catalog& catalog, const std::string& path,
+                               const api::Placement& placement, const std::string& project,
+                               Violations& violations) {
+  std::set<std::string> seen;
+  for (int at = 0; at < placement.environments_size(); ++at) {
+    const std::string& id = placement.environments(at);
+    const std::string field = fmt::format("{}.environments[{}]", path, at);
+    if (!seen.insert(id).second) violations.Add(field, Quoted(id) + " is named twice");
+    const rec::EnvironmentRecord* record =
+        IsValidId(id) ? catalog.environments.Find("environments/" + id) : nullptr;
+    if (record == nullptr) {
+      violations.Add(field, "there is no environment " + Quoted(id));
+    } else if (!Allows(record->environment(), project)) {
+      violations.Add(field, fmt::format("environment {} does not allow project {}", id, project));
+    }
+  }
+}
+
+}  // namespace
+
+void ValidateText(const std::string& path, const std::string& text, size_t max_characters,
+                  Violations& violations) {
+  const size_t length = Length(text);
+  if (length > max_characters) {
+    violations.Add(path, fmt::format("has {} characters; at most {} are allowed", length,
+                                     max_characters));
+  }
+}
+
+void ValidateLabels(const std::string& path,
+                    const google::protobuf::Map<std::string, std::string>& labels,
+                    Violations& violations) {
+  if (labels.size() > kMaxLabels) {
+    violations.Add(path, fmt::format("has {} labels; at most {} are allowed", labels.size(),
+                                     kMaxLabels));
+  }
+  // In a fixed order, whatever the map's.
+  std::map<std::string, std::string> ordered(labels.begin(), labels.end());
+  for (const auto& [key, value] : ordered) {
+    if (key.empty() || Length(key) > kMaxLabelLength) {
+      violations.Add(path, fmt::format("key {} must have 1 to {} characters", Quoted(key),
+                                       kMaxLabelLength));
+    }
+    if (Length(value) > kMaxLabelLength) {
+      violations.Add(path + "." + key,
+                     fmt::format("has {} characters; at most {} are allowed", Length(value),
+                                 kMaxLabelLength));
+    }
+  }
+}
+
+void ValidateReplicas(const std::string& path, int32_t replicas, Violations& violations) {
+  if (replicas < 0 || replicas > kMaxReplicas) {
+    violations.Add(path, fmt::format("is {}; must be from 0 to {}", replicas, kMaxReplicas));
+  }
+}
+
+void ValidateApp(const std::string& path, const api::App& app, Violations& violations) {
+  ValidateText(path + ".display_name", app.display_name(), kMaxDisplayName, violations);
+  ValidateText(path + ".description", app.description(), kMaxDescription, violations);
+  if (app.icon().size() > kMaxIcon) {
+    violations.Add(path + ".icon", fmt::format("has {} bytes; at most {} are allowed",
+                                               app.icon().size(), kMaxIcon));
+  }
+  ValidateLabels(path + ".labels", app.labels(), violations);
+  size_t annotation_bytes = 0;
+  for (const auto& [key, value] : app.annotations()) annotation_bytes += key.size() + value.size();
+  if (annotation_bytes > kMaxAnnotationBytes) {
+    violations.Add(path + ".annotations", fmt::format("have {} bytes together; at most {} are "
+                                                      "allowed",
+                                                      annotation_bytes, kMaxAnnotationBytes));
+  }
+  ValidateSpec(path + ".spec", app.spec(), violations);
+}
+
+void ValidatePlacement(const Catalog& catalog, const std::string& path, const api::App& app,
+                       const std::string& project, Violations& violations) {
+  const std::string field = path + ".spec.placement";
+  const api::Placement& placement = app.spec().placement();
+  if (placement.environments_size() > kMaxEnvironments) {
+    violations.Add(field + ".environments",
+                   fmt::format("names {} environments; at most {} are allowed",
+                               placement.environments_size(), kMaxEnvironments));
+    return;
+  }
+  if (!placement.environments().empty()) {
+    ValidateNamedEnvironments(catalog, field, placement, project, violations);
+    return;
+  }
+  std::string allowed;
+  int count = 0;
+  for (const auto& [name, record] : catalog.environments.rows()) {
+    if (!Allows(record.environment(), project)) continue;
+    allowed += (count++ == 0 ? "" : ", ") + IdOf(name);
+  }
+  if (count > 1) {
+    violations.Add(field + ".environments",
+                   fmt::format("is required, as project {} may use {} environments: name some of "
+                               "{}",
+                               project, count, allowed));
+  }
+}
+
+}  // namespace appsup::entry
