@@ -79,9 +79,8 @@ bool IsInGroup(int fd, const ucred& peer, gid_t group) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LocalListener>> LocalListener::Start(const std::string& path,
-                                                                    const std::string& group,
-                                                                    Accepted accepted) {
+absl::StatusOr<std::unique_ptr<LocalListener>> LocalListener::Open(const std::string& path,
+                                                                   const std::string& group) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
   RETURN_IF_ERROR(EnsureDir(std::filesystem::path(path).parent_path().string(), 0755));
   RETURN_IF_ERROR(RemoveStale(path, address));
@@ -101,20 +100,27 @@ absl::StatusOr<std::unique_ptr<LocalListener>> LocalListener::Start(const std::s
   }
   const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   return std::unique_ptr<LocalListener>(
-      new LocalListener(path, fd, wake, given ? gid : getegid(), std::move(accepted)));
+      new LocalListener(path, fd, wake, given ? gid : getegid()));
 }
 
-LocalListener::LocalListener(std::string path, int fd, int wake, gid_t group, Accepted accepted)
-    : path_(std::move(path)), fd_(fd), wake_(wake), group_(group), accepted_(std::move(accepted)) {
+LocalListener::LocalListener(std::string path, int fd, int wake, gid_t group)
+    : path_(std::move(path)), fd_(fd), wake_(wake), group_(group) {}
+
+LocalListener::~LocalListener() {
+  Stop();
+  close(fd_);
+  close(wake_);
+}
+
+void LocalListener::Serve(Accepted accepted) {
+  accepted_ = std::move(accepted);
   thread_ = std::thread([this] { Run(); });
 }
 
-LocalListener::~LocalListener() {
+void LocalListener::Stop() {
   eventfd_write(wake_, 1);
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
   unlink(path_.c_str());
-  close(fd_);
-  close(wake_);
 }
 
 void LocalListener::Run() {

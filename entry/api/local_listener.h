@@ -22,19 +22,24 @@ class LocalListener {
  public:
   using Accepted = std::function<void(int fd)>;  // Takes the fd.
 
-  // A socket file that nobody serves any more is replaced; ALREADY_EXISTS if somebody does. An empty
-  // or unknown group leaves the file to the entry's own.
-  static absl::StatusOr<std::unique_ptr<LocalListener>> Start(const std::string& path,
-                                                              const std::string& group,
-                                                              Accepted accepted);
-  ~LocalListener();  // Accepts no more and removes the file.
+  // Makes the socket. A file that nobody serves any more is replaced; ALREADY_EXISTS if somebody
+  // does. An empty or unknown group leaves the file to the entry's own.
+  static absl::StatusOr<std::unique_ptr<LocalListener>> Open(const std::string& path,
+                                                             const std::string& group);
+  ~LocalListener();  // Stops.
+
+  // Begins to accept. Once.
+  void Serve(Accepted accepted);
+
+  // Accepts no more and removes the file.
+  void Stop();
 
   // "root" for the connection that was handed over as `fd`, last of all with that number. From
   // gRPC's name of a peer: "fd:7".
   std::optional<std::string> UserOfPeer(const std::string& peer) const;
 
  private:
-  LocalListener(std::string path, int fd, int wake, gid_t group, Accepted accepted);
+  LocalListener(std::string path, int fd, int wake, gid_t group);
 
   void Run();
   void AcceptOne();
@@ -43,7 +48,7 @@ class LocalListener {
   const int fd_;
   const int wake_;  // eventfd that ends Run.
   const gid_t group_;
-  const Accepted accepted_;
+  Accepted accepted_;  // Constant once it serves.
   mutable Mutex mutex_;
   std::map<int, std::string> users_ ABSL_GUARDED_BY(mutex_);  // By fd; as many as fds at most.
   std::thread thread_;
