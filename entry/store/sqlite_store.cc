@@ -46,6 +46,7 @@ absl::Status SqliteError(sqlite3* database, std::string_view what) {
       return absl::ResourceExhaustedError(text + "; free some space on the disk");
     case SQLITE_BUSY:
       return absl::UnavailableError(text + "; is another entry running on this file?");
+    case SQLITE_IOERR:  // A failed fsync among them: what is on the disk is unknown.
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return absl::DataLossError(text);
