@@ -10,6 +10,7 @@
 #include "common/rpc/credentials.h"
 #include "common/status.h"
 #include "entry/api/enrollment.h"
+#include "entry/app_lookup.h"
 #include "entry/link/fetch_blob.h"
 
 namespace appsup::entry {
@@ -35,6 +36,7 @@ absl::StatusOr<std::unique_ptr<Entry>> Entry::Start(
   ASSIGN_OR_RETURN(std::unique_ptr<Store> store, OpenStore(config));
   RETURN_IF_ERROR(entry->StartLink());
   RETURN_IF_ERROR(entry->StartApi());
+  RETURN_IF_ERROR(entry->StartGateway());
   RETURN_IF_ERROR(entry->StartCore(std::move(store)));
   return entry;
 }
@@ -110,6 +112,14 @@ absl::Status Entry::StartApi() {
   return absl::OkStatus();
 }
 
+absl::Status Entry::StartGateway() {
+  if (config_.http_listen.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(gateway_,
+                   Gateway::Start(config_.http_listen, metrics_,
+                                  LookUpThroughCore(CoreDoor{*core_, calls_, random_})));
+  return absl::OkStatus();
+}
+
 absl::Status Entry::StartCore(std::unique_ptr<Store> store) {
   CoreThread::Shell shell;
   shell.reply = [this](const Reply& reply) { calls_.Perform(reply); };
@@ -134,6 +144,7 @@ void Entry::Shutdown(absl::Duration grace) {
   const absl::Status why = MakeError(absl::StatusCode::kUnavailable, "SHUTTING_DOWN",
                                      "the entry is shutting down; try again");
   if (api_ != nullptr) api_->SetServing(false);
+  gateway_.reset();
   streams_->CloseAll(std::string(why.message()), kComeBackAfter);
   if (local_ != nullptr) local_->Stop();
   core_->Stop();

@@ -18,6 +18,7 @@
 #include "entry/artifact/blob_store.h"
 #include "entry/config.h"
 #include "entry/core_thread.h"
+#include "entry/gateway/gateway.h"
 #include "entry/link/agent_streams.h"
 #include "entry/loop_thread.h"
 #include "entry/security/ca.h"
@@ -41,6 +42,7 @@ class Entry {
   // 0 without a listener.
   int api_port() const { return config_.api_listen.empty() ? 0 : api_->port(0); }
   int link_port() const { return link_->port(0); }
+  int http_port() const { return gateway_ == nullptr ? 0 : gateway_->port(); }
   const EntryConfig& config() const { return config_; }
   const Ca& ca() const { return *ca_; }
   CoreThread& core() { return *core_; }
@@ -58,6 +60,7 @@ class Entry {
   absl::Status PrepareState();
   absl::Status StartApi();
   absl::Status StartLink();
+  absl::Status StartGateway();
   absl::Status StartCore(std::unique_ptr<Store> store);
   std::vector<std::string> ServerNames() const;
 
@@ -74,6 +77,7 @@ class Entry {
   std::unique_ptr<CoreThread> core_;
   std::unique_ptr<AgentStreams> streams_;
   std::unique_ptr<LocalListener> local_;
+  std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<Callers> callers_;
   std::unique_ptr<ApiService> api_service_;
   std::unique_ptr<rpc::Server> api_;
