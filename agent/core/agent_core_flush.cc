@@ -103,7 +103,8 @@ std::vector<Effect> AgentCore::State::Flush() {
     effects.push_back(WriteJournal{++last_index, std::move(rows)});
   }
   for (const std::string& uid : to_report) {
-    if (Instance* it = Find(uid)) reports.Report(it->Status(node), last_index);
+    Instance* it = Find(uid);
+    if (it != nullptr && !it->waits_for_log_tail()) reports.Report(it->Status(node), last_index);
   }
   to_report.clear();
   if (applied) session.Applied(std::move(*applied), last_index);

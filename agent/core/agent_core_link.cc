@@ -256,9 +256,7 @@ void AgentCore::State::OnAssignment(const api::Assignment& assignment,
 
 void AgentCore::State::OnStatusAck(const api::StatusAck& ack) {
   for (const api::StatusAck::Entry& entry : ack.instances()) {
-    if (!reports.Acknowledge(entry)) continue;
-    const Instance* instance = Find(entry.uid());
-    if (instance != nullptr && instance->record().removed()) Erase(entry.uid());
+    if (reports.Acknowledge(entry) == api::INSTANCE_STATE_REMOVED) Erase(entry.uid());
   }
 }
 

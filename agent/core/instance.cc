@@ -31,6 +31,7 @@ std::string SpecDigest(const api::Assignment& assignment) {
 
 Instance::Instance(Record record) : record_(std::move(record)) {
   wanted_digest_ = SpecDigest(record_.assignment());
+  prepared_digest_ = wanted_digest_;
 }
 
 void Instance::Enter(Phase phase, Turn& turn, std::string message) {

@@ -57,6 +57,8 @@ class Instance {
   bool WaitsForToken(uint64_t token) const { return token != 0 && token == token_; }
   uint64_t token() const { return token_; }
   bool waits_for_release() const { return waits_for_release_; }
+  // The last lines are being read: its status is told with them, not before.
+  bool waits_for_log_tail() const { return waits_for_log_tail_; }
 
   const appsupervisor::agent::v1::InstanceRecord& record() const { return record_; }
   const std::string& uid() const { return record_.assignment().uid(); }
@@ -131,6 +133,7 @@ class Instance {
   int preparation_failures_ = 0;    // In a row.
   bool waits_for_release_ = false;  // While waiting: another instance holds what it needs.
   bool waits_for_driver_ = false;
+  bool waits_for_log_tail_ = false;
   bool unasked_ = false;    // The next start is a restart that nobody asked for.
   bool timed_out_ = false;  // Setup: it was stopped because its time was over.
   bool ready_ = false;

@@ -146,6 +146,7 @@ void Instance::Spawn(Turn& turn) {
   }
   preparation_failures_ = 0;
   timed_out_ = false;
+  waits_for_log_tail_ = false;
   auto* open = record_.mutable_open();
   // An attempt that the driver never confirmed is not counted twice: Start may be repeated.
   if (open->boot_id().empty()) {

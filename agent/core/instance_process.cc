@@ -119,6 +119,7 @@ void Instance::Ended(api::Exit exit, absl::Duration uptime, Turn& turn) {
   const bool success = Succeeded(record_.last_exit());
   if (!success && (!asked || timed_out_)) {
     turn.effects.push_back(ReadLogTail{uid(), record_.attempt()});
+    waits_for_log_tail_ = true;
   }
   if (assignment().setup()) {
     SetupEnded(turn);
@@ -206,7 +207,7 @@ void Instance::StartCheckIfAny(Turn& turn) {
   start.uid = uid();
   start.attempt = record_.attempt();
   start.check = spec().checks().readiness();
-  start.address = turn.node.options.listen_address;
+  start.address = turn.node.options.check_address;
   for (const auto& [port, number] : record_.ports()) {
     start.ports[port] = static_cast<uint16_t>(number);
   }
@@ -232,10 +233,12 @@ void Instance::OnReadiness(const ReadinessChanged& event, Turn& turn) {
 }
 
 void Instance::OnLogTail(const LogTailRead& event, Turn& turn) {
+  waits_for_log_tail_ = false;
+  turn.report = true;
   if (event.attempt != record_.attempt() || record_.has_open()) return;
   record_.clear_log_tail();
   for (const std::string& line : event.lines) record_.add_log_tail(line);
-  turn.persist = turn.report = true;
+  turn.persist = true;
 }
 
 }  // namespace appsup::agent

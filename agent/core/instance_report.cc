@@ -111,7 +111,9 @@ api::InstanceStatus Instance::Status(const NodeContext& node) const {
     if (number == record_.ports().end() || phase_ == Phase::kRemoved) continue;
     api::Endpoint* endpoint = status.add_endpoints();
     endpoint->set_port(port.name());
-    endpoint->set_address(absl::StrCat(node.options.address, ":", number->second));
+    const bool is_v6 = node.options.address.find(':') != std::string::npos;
+    endpoint->set_address(absl::StrCat(is_v6 ? "[" : "", node.options.address, is_v6 ? "]" : "",
+                                       ":", number->second));
   }
   if (!record_.has_open()) *status.mutable_log_tail() = record_.log_tail();
   AddConditions(node, &status);

@@ -18,6 +18,7 @@ struct CoreOptions {
   appsupervisor::v1::ResourceTotals capacity;
   std::string address;         // Where the node's apps can be reached.
   std::string listen_address;  // HOST of the apps: what they should bind to.
+  std::string check_address;   // Where checks find them: an IP address.
   std::string instances_dir;   // Absolute. Folders are <instances_dir>/<uid>,
   std::string data_dir;        // <data_dir>/<app uid>/<environment>-<slot> and
   std::string log_dir;         // <log_dir>/<uid>/<attempt>.stdout and .stderr.

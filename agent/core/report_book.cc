@@ -49,14 +49,14 @@ std::optional<api::Status> ReportBook::Take(size_t max_bytes, uint64_t durable_i
   return message;
 }
 
-bool ReportBook::Acknowledge(const api::StatusAck::Entry& ack) {
+std::optional<api::InstanceState> ReportBook::Acknowledge(const api::StatusAck::Entry& ack) {
   const auto it = entries_.find(ack.uid());
-  if (it == entries_.end()) return false;
+  if (it == entries_.end()) return std::nullopt;
   const api::InstanceStatus& status = it->second.status;
-  if (status.attempt() != ack.attempt() || status.sequence() != ack.sequence()) return false;
+  if (status.attempt() != ack.attempt() || status.sequence() != ack.sequence()) return std::nullopt;
   it->second.acknowledged = true;
   unsent_.erase(ack.uid());
-  return true;
+  return status.state();
 }
 
 int64_t ReportBook::SequenceOf(const std::string& uid) const {

@@ -29,8 +29,9 @@ class ReportBook {
   std::optional<appsupervisor::v1::Status> Take(size_t max_bytes, uint64_t durable_index);
   bool HasUnsent() const { return !unsent_.empty(); }
 
-  // True if this was the newest report of the instance.
-  bool Acknowledge(const appsupervisor::v1::StatusAck::Entry& entry);
+  // The state in the newest report of the instance, if that is what was acknowledged.
+  std::optional<appsupervisor::v1::InstanceState> Acknowledge(
+      const appsupervisor::v1::StatusAck::Entry& entry);
 
   // The newest sequence of this instance; 0 if it was never reported.
   int64_t SequenceOf(const std::string& uid) const;

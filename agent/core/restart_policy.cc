@@ -28,7 +28,6 @@ Backoff BackoffOf(const RestartRules& rules) {
 }
 
 bool WasStable(const RestartRules& rules, absl::Duration uptime, const RestartMemory& memory) {
-  if (uptime >= rules.loop_window) return true;
   if (memory.failures == 0) return false;
   const absl::Duration last = BackoffOf(rules).Ceiling(memory.failures - 1);
   return uptime >= std::max(kStableFactor * last, kLeastStableRun);
@@ -54,7 +53,8 @@ RestartRules RulesOf(const api::Restart& restart) {
 
 RestartVerdict DecideRestart(const RestartRules& rules, bool success, absl::Duration uptime,
                              absl::Duration now, uint64_t random, RestartMemory* memory) {
-  if (WasStable(rules, uptime, *memory)) *memory = {};
+  if (WasStable(rules, uptime, *memory)) memory->failures = 0;
+  if (uptime >= rules.loop_window) *memory = {};
   memory->exits.push_back(now);
   while (memory->exits.size() > static_cast<size_t>(rules.loop_count)) {
     memory->exits.erase(memory->exits.begin());

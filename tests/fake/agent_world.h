@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agent/core/agent_core.h"
+#include "appsupervisor/v1/link.pb.h"
+
+namespace appsup::agent {
+
+// A machine for one AgentCore: journal, driver, jobs and the entry's end of the link, all in memory
+// and under virtual time. What it does by itself can be switched off, to look in between.
+class AgentWorld {
+ public:
+  AgentWorld();
+  ~AgentWorld();
+
+  // --- What happens by itself.
+  bool commits = true;       // Journal writes are durable at once.
+  bool starts = true;        // Processes start at once.
+  bool stops = true;         // Processes end when they are told to.
+  bool removes = true;       // Folders are removed at once.
+  bool writable = true;      // The link takes messages at once.
+  bool acks = true;          // The entry acknowledges statuses at once.
+  bool fetches = true;       // Artifacts are ready at once.
+  std::set<int32_t> busy;    // Ports that other programs use.
+  std::string start_error;   // Not empty: starts fail with it.
+  std::vector<std::string> log_tail = {"last words"};
+
+  // --- Life of the agent.
+  void Boot();                   // A new agent process on this machine, from what is durable.
+  void KillAgent();              // What was not durable is gone; processes go on.
+  void Reboot();                 // KillAgent, and every process ends.
+  void ConnectDriver();          // DriverUp with what runs.
+  void DisconnectDriver();
+  void Handle(Event event);
+  void Advance(absl::Duration by);  // Timers fire on the way.
+  void CommitAll();              // What `commits` held back.
+
+  // --- Entry.
+  void Connect(const std::string& timeline = "t1", int64_t epoch = 1);  // Up to Welcome.
+  void LinkUpOnly();
+  void Welcome(const std::string& timeline = "t1", int64_t epoch = 1);
+  void Disconnect();
+  void Say(appsupervisor::v1::ConnectResponse message, const std::string& timeline = "",
+           int64_t epoch = 0);
+  // INCREMENTAL from the version said before.
+  void Assign(std::vector<appsupervisor::v1::Assignment> assignments);
+  void Assign(const appsupervisor::v1::Assignment& assignment) { Assign(std::vector{assignment}); }
+
+  // --- Processes.
+  struct Process {
+    StartRequest request;
+    int64_t pid = 0;
+    absl::Duration start_time;
+    bool told_to_stop = false;
+  };
+  void Exit(const std::string& uid, int code, int signal = 0);
+  bool Runs(const std::string& uid) const;
+  const Process& RunningOf(const std::string& uid) const;  // Dies if there is none.
+
+  // --- What was seen.
+  // The newest status that the entry got; without uid if there was none.
+  appsupervisor::v1::InstanceStatus StatusOf(const std::string& uid) const;
+  appsupervisor::v1::InstanceState state(const std::string& uid) const;
+  template <class T>
+  std::vector<T> Seen() const {
+    std::vector<T> found;
+    for (const Effect& effect : effects) {
+      if (const T* it = std::get_if<T>(&effect)) found.push_back(*it);
+    }
+    return found;
+  }
+
+  CoreOptions options;
+  Moment now;
+  std::unique_ptr<AgentCore> core;
+  std::vector<Effect> effects;                               // All, in order.
+  std::vector<appsupervisor::v1::ConnectRequest> received;  // What the entry got, in order.
+  std::vector<appsupervisor::v1::InstanceStatus> statuses;  // Of all Status messages, in order.
+  std::map<ProcessId, Process> processes;
+  std::map<ProcessId, ProcessExit> exits;  // Not acknowledged.
+  int started = 0;                         // Processes that really started.
+  bool driver_connected = false;
+  uint64_t connection = 0;
+  int64_t version = 0;  // Of assignments.
+  std::string timeline = "t1";
+  int64_t epoch = 1;
+  JournalContents durable;
+
+ private:
+  void Drain();
+  void Perform(Effect& effect);
+  void Perform(const WriteJournal& write);
+  void Perform(const SendMessage& send);
+  void Perform(const StartProcess& start);
+  void Commit(const WriteJournal& write);
+  void End(const ProcessId& id, int code, int signal);
+
+  std::vector<Event> pending_;
+  std::vector<WriteJournal> uncommitted_;
+  std::optional<absl::Duration> timer_;
+  uint64_t last_connection_ = 0;
+  int64_t last_pid_ = 1000;
+};
+
+// An instance that runs `command` for app "web" in environment "eu".
+appsupervisor::v1::Assignment RunAssignment(const std::string& uid, int64_t generation = 1);
+appsupervisor::v1::Assignment With(appsupervisor::v1::Assignment assignment,
+                                   appsupervisor::v1::DesiredState desired, int64_t generation);
+
+}  // namespace appsup::agent
