@@ -50,7 +50,9 @@ void Settle(rec::SetupRecord& setup, api::SetupState state, std::string message,
 void SettleByExit(const rec::InstanceRecord& attempt, bool retry_safe, absl::Time now,
                   rec::SetupRecord& setup) {
   const api::Instance& instance = attempt.instance();
-  if (!IsBadExit(instance.exit())) {
+  // By a timeout, maybe, whatever its code then was.
+  const bool failed = instance.state() == api::INSTANCE_STATE_FAILED;
+  if (!IsBadExit(instance.exit()) && !failed) {
     return Settle(setup, api::SETUP_STATE_SUCCEEDED, "", now);
   }
   const bool stopped = instance.desired() != api::DESIRED_STATE_RUN;
@@ -59,7 +61,9 @@ void SettleByExit(const rec::InstanceRecord& attempt, bool retry_safe, absl::Tim
   }
   std::string message =
       fmt::format("{} on {} {}", IdOf(instance.name()), instance.node(),
-                  stopped ? "was stopped before it ended" : DescribeExit(instance.exit()));
+                  stopped  ? "was stopped before it ended"
+                  : failed ? "failed"
+                           : DescribeExit(instance.exit()));
   if (!instance.message().empty()) message += ": " + instance.message();
   Settle(setup, api::SETUP_STATE_FAILED, std::move(message), now);
 }
@@ -73,13 +77,14 @@ void SettleByAttempt(const AppView& view, const rec::InstanceRecord& attempt, bo
     return Settle(setup, api::SETUP_STATE_OUTCOME_UNKNOWN,
                   who + " does not answer: nobody knows how it ended.", now);
   }
-  if (instance.state() == api::INSTANCE_STATE_FAILED ||
-      instance.state() == api::INSTANCE_STATE_REJECTED) {
-    return Settle(setup, api::SETUP_STATE_FAILED,
-                  fmt::format("{} could not be run: {}", who, instance.message()), now);
-  }
   if (instance.has_exit() && !instance.exit().unknown()) {
     return SettleByExit(attempt, retry_safe, now, setup);
+  }
+  const bool failed = instance.state() == api::INSTANCE_STATE_FAILED ||
+                      instance.state() == api::INSTANCE_STATE_REJECTED;
+  if (failed && !instance.has_exit()) {
+    return Settle(setup, api::SETUP_STATE_FAILED,
+                  fmt::format("{} could not be run: {}", who, instance.message()), now);
   }
   if (instance.attempt() == 0 && !instance.has_exit()) {
     return Settle(setup, api::SETUP_STATE_UNSPECIFIED, "It was stopped before it began.", now);

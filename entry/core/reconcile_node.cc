@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "entry/core/instance_facts.h"
+#include "entry/core/operation.h"
+#include "entry/core/proto_time.h"
+#include "entry/core/reconcile.h"
+#include "entry/core/serialize.h"
+#include "entry/core/statement.h"
+#include "fmt/format.h"
+
+namespace appsup::entry {
+namespace {
+
+constexpr absl::Duration kDrainPatience = absl::Minutes(10);
+constexpr size_t kMaxNamed = 5;  // Instances that a sentence names.
+
+bool IsLess(const api::ResourceTotals& a, const api::ResourceTotals& b) {
+  return a.cpu_millis() < b.cpu_millis() || a.memory_bytes() < b.memory_bytes() ||
+         a.pids() < b.pids();
+}
+
+// What placement looks at, but for what is reserved.
+std::string OfferOf(const api::Node& node) {
+  api::Node offer;
+  offer.set_environment(node.environment());
+  *offer.mutable_labels() = node.labels();
+  if (node.has_schedulable()) offer.set_schedulable(node.schedulable());
+  offer.set_desired(node.desired());
+  *offer.mutable_status()->mutable_capacity() = node.status().capacity();
+  *offer.mutable_status()->mutable_drivers() = node.status().drivers();
+  return Serialize(offer);
+}
+
+class NodeReconciler {
+ public:
+  NodeReconciler(Catalog& catalog, const Sessions& sessions, Dirty& dirty,
+                 const std::string& name, const Moment& now)
+      : catalog_(catalog), sessions_(sessions), dirty_(dirty), name_(name), now_(now) {}
+
+  absl::Duration Run() {
+    FindRemaining();
+    const api::Node before = node();
+    api::Node after = before;
+    api::NodeStatus& status = *after.mutable_status();
+    const NodeUse::Use& use = catalog_.node_use.Of(IdOf(name_));
+    *status.mutable_allocated() = use.reserved;
+    status.set_instances(use.instances);
+    WriteReachable(status);
+    status.set_state(StateOf());
+    if (!SameContent(before, after)) *catalog_.nodes.Mutate(name_).mutable_node() = after;
+
+    NoteReachability(status.state());
+    const bool emptied = IsEmptied(before.status().state());
+    if (emptied != IsEmptied(status.state()) || IsDesiredDrained() != emptied) TouchApps();
+    if (OffersMore(before, after)) dirty_.RoomMade();
+    return ReportDrain();
+  }
+
+ private:
+  const api::Node& node() const { return catalog_.nodes.Find(name_)->node(); }
+  const rec::NodeRecord& record() const { return *catalog_.nodes.Find(name_); }
+  bool IsDesiredDrained() const { return node().desired() == api::NODE_DESIRED_DRAINED; }
+
+  static bool IsEmptied(api::NodeState state) {
+    return state == api::NODE_STATE_DRAINING || state == api::NODE_STATE_DRAINED;
+  }
+
+  api::NodeState StateOf() const {
+    if (record().revoked()) return api::NODE_STATE_REVOKED;
+    if (sessions_.Lost(name_)) return api::NODE_STATE_LOST;
+    const bool connected = sessions_.Connected(name_);
+    // Before its lease ends, a node that is away counts as it did.
+    if (!connected && node().status().state() == api::NODE_STATE_UNSPECIFIED) {
+      return api::NODE_STATE_UNSPECIFIED;
+    }
+    if (!IsDesiredDrained()) return api::NODE_STATE_READY;
+    return movable_ > 0 ? api::NODE_STATE_DRAINING : api::NODE_STATE_DRAINED;
+  }
+
+  void WriteReachable(api::NodeStatus& status) const {
+    api::Condition condition;
+    condition.set_type("Reachable");
+    if (sessions_.Connected(name_)) {
+      condition.set_status(api::CONDITION_STATUS_TRUE);
+      condition.set_reason("Connected");
+      condition.set_message("Its agent is connected.");
+    } else if (sessions_.Lost(name_)) {
+      condition.set_status(api::CONDITION_STATUS_FALSE);
+      condition.set_reason("LeaseEnded");
+      condition.set_message("Its agent was not heard for longer than its lease.");
+    } else {
+      condition.set_status(api::CONDITION_STATUS_UNKNOWN);
+      condition.set_reason("NotConnected");
+      condition.set_message("Its agent is not connected at present.");
+    }
+    *condition.mutable_last_transition_time() = ToTimestamp(now_.wall);
+    for (const api::Condition& former : status.conditions()) {
+      if (former.type() == condition.type() && former.status() == condition.status()) {
+        *condition.mutable_last_transition_time() = former.last_transition_time();
+      }
+    }
+    status.clear_conditions();
+    *status.add_conditions() = std::move(condition);
+  }
+
+  // A LOST node's instances are not known any more; nothing is stopped or replaced.
+  void NoteReachability(api::NodeState state) {
+    const bool reachable = state != api::NODE_STATE_LOST && state != api::NODE_STATE_REVOKED;
+    for (const std::string& name : catalog_.InstancesOfNode(name_)) {
+      if (catalog_.instances.Find(name)->instance().reachable() == reachable) continue;
+      catalog_.instances.Mutate(name).mutable_instance()->set_reachable(reachable);
+      dirty_.App(AppOf(name));
+    }
+  }
+
+  void TouchApps() {
+    for (const std::string& name : catalog_.InstancesOfNode(name_)) dirty_.App(AppOf(name));
+  }
+
+  bool OffersMore(const api::Node& before, const api::Node& after) const {
+    if (IsLess(after.status().allocated(), before.status().allocated())) return true;
+    if (before.status().state() != after.status().state()) return true;
+    const auto& was = before.status().conditions();
+    if (was.empty() || was[0].status() != after.status().conditions(0).status()) return true;
+    // Somebody else wrote it since the last transaction.
+    const rec::NodeRecord* earlier = catalog_.nodes.Before(name_);
+    return earlier == nullptr ||
+           (earlier != &record() && OfferOf(earlier->node()) != OfferOf(after));
+  }
+
+  // What still has to leave, if the node is to be emptied.
+  void FindRemaining() {
+    if (!IsDesiredDrained()) return;
+    for (const std::string& name : catalog_.InstancesOfNode(name_)) {
+      const rec::InstanceRecord& instance = *catalog_.instances.Find(name);
+      if (IsGone(instance)) continue;
+      if (HasEnded(instance) && instance.instance().desired() != api::DESIRED_STATE_RUN) continue;
+      ++remaining_;
+      const rec::RevisionRecord* revision = RevisionOf(catalog_, instance);
+      std::string why = instance.stuck();
+      if (!IsLeaving(instance) && revision != nullptr &&
+          KeepsNodeData(revision->revision().spec())) {
+        why = "its data is on this node";
+      } else {
+        ++movable_;
+        if (!instance.instance().reachable()) why = "the node does not answer";
+        if (!why.empty()) ++stuck_;
+      }
+      if (!why.empty()) Name(instance.instance(), why);
+    }
+  }
+
+  void Name(const api::Instance& instance, const std::string& why) {
+    if (++named_ > kMaxNamed) return;
+    if (!sentence_.empty()) sentence_ += "; ";
+    sentence_ += fmt::format("{} cannot leave: {}", instance.name(), why);
+  }
+
+  absl::Duration ReportDrain() {
+    const rec::OperationRecord* open = OpenOperation(catalog_, name_);
+    if (open == nullptr || !IsDesiredDrained()) return absl::InfiniteDuration();
+    const std::string operation = open->operation().name();
+    const int steps = std::max(open->operation().progress().steps(), remaining_);
+    std::string message = fmt::format("{} of {} instances have left.", steps - remaining_, steps);
+    if (!sentence_.empty()) message += " " + sentence_ + ".";
+    if (named_ > kMaxNamed) message += fmt::format(" {} more cannot leave.", named_ - kMaxNamed);
+    SetOperationProgress(catalog_, operation, steps - remaining_, steps, message);
+    if (remaining_ == 0) {
+      FinishOperation(catalog_, operation, absl::OkStatus(), now_);
+      return absl::InfiniteDuration();
+    }
+    const absl::Time deadline =
+        FromTimestamp(open->operation().create_time()) + kDrainPatience;
+    const bool only_data = movable_ == 0;
+    const bool blocked = stuck_ == movable_;
+    if (only_data || (blocked && now_.wall >= deadline)) {
+      const auto code = only_data ? absl::StatusCode::kFailedPrecondition
+                                  : absl::StatusCode::kDeadlineExceeded;
+      FinishOperation(catalog_, operation,
+                      MakeError(code, "CANNOT_DRAIN", message, {{"node", IdOf(name_)}}), now_);
+      return absl::InfiniteDuration();
+    }
+    if (now_.wall >= deadline) return absl::InfiniteDuration();  // The next move looks again.
+    return now_.boot + (deadline - now_.wall);
+  }
+
+  Catalog& catalog_;
+  const Sessions& sessions_;
+  Dirty& dirty_;
+  const std::string name_;
+  const Moment& now_;
+  int remaining_ = 0;  // Not gone, not stopped.
+  int movable_ = 0;    // Of these, those without data that stays here.
+  int stuck_ = 0;      // Of these, those that have nowhere to go at present.
+  size_t named_ = 0;
+  std::string sentence_;
+};
+
+}  // namespace
+
+absl::Duration ReconcileNode(const CoreOptions&, Catalog& catalog,
+                             const Sessions& sessions, Dirty& dirty, const std::string& node_name,
+                             const Moment& now) {
+  return NodeReconciler(catalog, sessions, dirty, node_name, now).Run();
+}
+
+}  // namespace appsup::entry
