@@ -24,11 +24,12 @@ absl::StatusOr<Identity> ReadIdentity(const std::string& dir);
 // All files or none: `dir` is a symbolic link that is swapped. Older folders are removed.
 absl::Status WriteIdentity(const std::string& dir, const Identity& identity);
 
-// `nodes/{node}` as the certificate says, without checking it.
+// What the node's certificate says.
 struct NodeName {
-  std::string node;
+  std::string node;  // Id.
   std::string uid;
-  absl::Time expires;
+  absl::Time not_before;
+  absl::Time not_after;
   std::string serial;
 };
 absl::StatusOr<NodeName> NodeOf(const Identity& identity);

@@ -35,6 +35,8 @@ struct LinkOptions {
   absl::Duration identity_check_period = absl::Seconds(5);
 };
 
+class LinkThread;
+
 // Thread-safe. One thread of its own.
 class LinkClient {
  public:
@@ -64,8 +66,7 @@ class LinkClient {
   void Stop();
 
  private:
-  class Impl;
-  std::shared_ptr<Impl> impl_;
+  std::shared_ptr<LinkThread> impl_;
 };
 
 }  // namespace appsup::agent
