@@ -20,8 +20,8 @@ std::vector<Effect> EntryCore::Flush(const Moment& now) {
   if (!s.failed) {
     if (s.sessions->next_deadline() <= now.boot) s.sessions->Expire(now);
     s.housekeeping->Run(now);
-    for (const std::string& name : s.app_schedule.TakeDue(now.boot)) s.dirty.App(name);
-    for (const std::string& name : s.node_schedule.TakeDue(now.boot)) s.dirty.Node(name);
+    for (const std::string& name : s.app_schedule.TakeExpired(now.boot)) s.dirty.App(name);
+    for (const std::string& name : s.node_schedule.TakeExpired(now.boot)) s.dirty.Node(name);
     s.Reconcile(now);
     s.housekeeping->LimitOperations();
     std::vector<Effect> logs = s.CollectLogs(now);
@@ -47,14 +47,14 @@ void EntryCore::State::Reconcile(const Moment& now) {
   for (int round = 0; round < kMaxRounds && !dirty.empty(); ++round) {
     for (const std::string& name : dirty.TakeNodes()) {
       if (catalog.nodes.Find(name) == nullptr) {
-        node_schedule.Remove(name);
+        node_schedule.Drop(name);
         continue;
       }
       node_schedule.Set(name, ReconcileNode(options, catalog, *sessions, dirty, name, now));
     }
     for (const std::string& name : dirty.TakeApps()) {
       if (catalog.apps.Find(name) == nullptr) {
-        app_schedule.Remove(name);
+        app_schedule.Drop(name);
         continue;
       }
       app_schedule.Set(name, ReconcileApp(options, catalog, *sessions, dirty, ids, name, now));

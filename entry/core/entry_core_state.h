@@ -2,7 +2,6 @@
 
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,47 +11,13 @@
 #include "entry/core/dirty.h"
 #include "entry/core/entry_core.h"
 #include "entry/core/housekeeping.h"
+#include "entry/core/lease.h"
 #include "entry/core/method_table.h"
 #include "entry/core/request_log.h"
 #include "entry/core/sessions.h"
 #include "entry/core/waiters.h"
 
 namespace appsup::entry {
-
-// When things have to be reconciled again without news. Keyed: the newest time per name.
-class Schedule {
- public:
-  void Set(const std::string& name, absl::Duration at) {
-    Remove(name);
-    if (at == absl::InfiniteDuration()) return;
-    at_[name] = at;
-    order_.emplace(at, name);
-  }
-
-  void Remove(const std::string& name) {
-    auto known = at_.find(name);
-    if (known == at_.end()) return;
-    order_.erase({known->second, name});
-    at_.erase(known);
-  }
-
-  std::vector<std::string> TakeDue(absl::Duration now) {
-    std::vector<std::string> due;
-    while (!order_.empty() && order_.begin()->first <= now) {
-      due.push_back(order_.begin()->second);
-      Remove(due.back());
-    }
-    return due;
-  }
-
-  absl::Duration next() const {
-    return order_.empty() ? absl::InfiniteDuration() : order_.begin()->first;
-  }
-
- private:
-  std::map<std::string, absl::Duration> at_;
-  std::set<std::pair<absl::Duration, std::string>> order_;
-};
 
 struct EntryCore::State {
   State(const CoreOptions& core_options, uint64_t seed) : options(core_options), ids(seed) {}
@@ -68,8 +33,9 @@ struct EntryCore::State {
   std::unique_ptr<Housekeeping> housekeeping;
   std::unique_ptr<Waiters> waiters;
 
-  Schedule app_schedule;
-  Schedule node_schedule;
+  // When they have to be reconciled again without news.
+  LeaseTable<std::string> app_schedule;
+  LeaseTable<std::string> node_schedule;
 
   std::map<CallId, bool> open_calls;  // Not answered yet; true: answered by a stream.
   std::vector<Effect> replies;        // Of this round; they wait for Flush.

@@ -219,25 +219,4 @@ void NoteStuck(const Ground& ground, const std::string& app_name,
   }
 }
 
-void PruneRevisions(const Ground& ground, const std::string& app_name) {
-  const std::string prefix = app_name + "/revisions/";
-  const rec::AppRecord& app = *ground.catalog.apps.Find(app_name);
-  std::set<int64_t> used = {app.last_revision(), app.target_revision(), app.good_revision(),
-                            app.failed_revision()};
-  for (const std::string& name : ground.catalog.InstancesOfApp(app_name)) {
-    used.insert(ground.catalog.instances.Find(name)->instance().revision());
-  }
-  std::vector<int64_t> spare;
-  const auto& rows = ground.catalog.revisions.rows();
-  for (auto row = rows.lower_bound(prefix); row != rows.end() && row->first.starts_with(prefix);
-       ++row) {
-    const int64_t number = row->second.revision().number();
-    if (used.count(number) == 0) spare.push_back(number);
-  }
-  std::sort(spare.begin(), spare.end(), std::greater<>());
-  for (size_t i = static_cast<size_t>(ground.options.revisions_kept); i < spare.size(); ++i) {
-    ground.catalog.revisions.Erase(prefix + std::to_string(spare[i]));
-  }
-}
-
 }  // namespace appsup::entry

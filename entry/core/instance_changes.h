@@ -45,7 +45,4 @@ void LoadEnvironment(const Ground& ground, const std::string& app_name,
 void NoteStuck(const Ground& ground, const std::string& app_name,
                const std::map<std::string, std::string>& why_by_name);
 
-// Forgets revisions beyond those that are kept and in use.
-void PruneRevisions(const Ground& ground, const std::string& app_name);
-
 }  // namespace appsup::entry

@@ -180,12 +180,8 @@ class AppReconciler {
           FindFailure(catalog_, view, status, ground_.now.wall);
       if (failure.has_value()) return Fail(view, plan, std::move(status), *failure);
     }
-    const bool new_generation =
-        FormerStatus() == nullptr ||
-        FormerStatus()->observed_generation() != status.observed_generation();
     StoreStatus(std::move(status));
     TellOperation(view, plan, done);
-    if (new_generation || done_before_ != done) PruneRevisions(ground_, name_);
     if (view.deleted && view.record->purge() && done && catalog_.InstancesOfApp(name_).empty()) {
       ground_.dirty.SetWaitsForRoom(name_, false);
       catalog_.EraseApp(name_);
@@ -200,7 +196,6 @@ class AppReconciler {
     rec::AppRecord& record = catalog_.apps.Mutate(name_);
     record.set_good_revision(target);
     record.clear_failed_revision();
-    done_before_ = false;
   }
 
   void StoreStatus(api::AppStatus status) {
@@ -276,7 +271,6 @@ class AppReconciler {
   const std::string name_;
   std::optional<Placer> placer_;
   bool progressed_ = false;
-  bool done_before_ = true;
 };
 
 }  // namespace

@@ -4,10 +4,11 @@
 
 namespace appsup::entry {
 
-// A signal that an app may be stopped with, by its name on Linux: "SIGTERM".
+// A signal that an app may be stopped with, by its name on Linux: "SIGTERM", or "TERM".
 inline bool IsSignalName(std::string_view name) {
-  for (const char* known : {"SIGHUP", "SIGINT", "SIGQUIT", "SIGABRT", "SIGUSR1", "SIGUSR2",
-                            "SIGPIPE", "SIGALRM", "SIGTERM", "SIGWINCH", "SIGKILL"}) {
+  if (name.starts_with("SIG")) name.remove_prefix(3);
+  for (const char* known :
+       {"HUP", "INT", "QUIT", "ABRT", "USR1", "USR2", "PIPE", "ALRM", "TERM", "WINCH", "KILL"}) {
     if (name == known) return true;
   }
   return false;
