@@ -93,6 +93,21 @@ std::string Quoted(std::string_view value) {
   return quoted + '"';
 }
 
+std::string Format(LogFormat format, std::string_view event, std::span<const LogField> fields) {
+  const bool json = format == LogFormat::kJson;
+  std::string line = json ? R"("event":)" + Quoted(event) : std::string(event);
+  for (const LogField& field : fields) {
+    const bool text = field.kind() == LogField::Kind::kText;
+    if (json) {
+      line += ',' + Quoted(field.key()) + ':' + (text ? Quoted(field.value()) : field.value());
+    } else {
+      line += ' ' + field.key() + '=' +
+              (text && NeedsQuotes(field.value()) ? Quoted(field.value()) : field.value());
+    }
+  }
+  return line;
+}
+
 }  // namespace
 
 LogField::LogField(std::string_view key, std::string value, Kind kind)
@@ -110,18 +125,7 @@ LogField::LogField(std::string_view key, absl::Duration value)
 
 std::string FormatLogLine(LogFormat format, std::string_view event,
                           std::initializer_list<LogField> fields) {
-  const bool json = format == LogFormat::kJson;
-  std::string line = json ? R"("event":)" + Quoted(event) : std::string(event);
-  for (const LogField& field : fields) {
-    const bool text = field.kind() == LogField::Kind::kText;
-    if (json) {
-      line += ',' + Quoted(field.key()) + ':' + (text ? Quoted(field.value()) : field.value());
-    } else {
-      line += ' ' + field.key() + '=' +
-              (text && NeedsQuotes(field.value()) ? Quoted(field.value()) : field.value());
-    }
-  }
-  return line;
+  return Format(format, event, std::span(fields.begin(), fields.size()));
 }
 
 absl::Status InitLog(const LogOptions& options) {
@@ -147,9 +151,13 @@ absl::Status ReopenLog() {
 bool LogEnabled(LogLevel level) { return TheSink().logger->should_log(ToSpdlog(level)); }
 
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+  LogFields(level, event, std::span(fields.begin(), fields.size()));
+}
+
+void LogFields(LogLevel level, std::string_view event, std::span<const LogField> fields) {
   Sink& sink = TheSink();
   if (!sink.logger->should_log(ToSpdlog(level))) return;
-  std::string line = FormatLogLine(sink.format, event, fields);
+  std::string line = Format(sink.format, event, fields);
   sink.logger->log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

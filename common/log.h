@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -60,6 +61,8 @@ absl::Status ReopenLog();
 // One line: `2026-01-31T12:00:00.000Z info node-joined node=eu-1 session=7`. `event` is a
 // kebab-case word. One line per transition; nothing per message above debug. Thread-safe.
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
+// The same where the fields are only known while running.
+void LogFields(LogLevel level, std::string_view event, std::span<const LogField> fields);
 
 // To skip the making of costly fields.
 bool LogEnabled(LogLevel level);

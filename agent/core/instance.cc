@@ -103,6 +103,7 @@ void Instance::Adopt(const Finding& finding, Turn& turn) {
       break;
     }
     case Fate::kNotStarted:
+      if (phase_ == Phase::kSpawning) break;  // The driver repeats Start by itself.
       if (assignment().setup()) {
         Lost(finding, turn);
       } else {
