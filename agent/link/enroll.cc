@@ -91,9 +91,8 @@ std::string HostName() {
 
 std::string MachineId() {
   absl::StatusOr<std::string> id = ReadFile("/etc/machine-id", 256);
-  if (!id.ok()) return "";
-  id->resize(id->find_last_not_of(" \n") + 1);
-  return *id;
+  if (id.ok()) id->resize(id->find_last_not_of(" \n") + 1);
+  return id.ok() && !id->empty() ? *id : "host-" + HostName();
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ struct EnrollOptions {
   std::string entry;  // "HOST:PORT"; empty: the address in the token.
   std::string token;
   std::string node_id;     // Wanted id; empty: made from the host name.
-  std::string machine_id;  // Empty: /etc/machine-id.
+  std::string machine_id;  // Empty: /etc/machine-id, or made from the host name.
   std::map<std::string, std::string> labels;
   absl::Duration timeout = absl::Seconds(20);
 };

@@ -15,15 +15,10 @@ namespace {
 
 namespace v1 = ::appsupervisor::v1;
 
-constexpr char kGetNode[] = "appsupervisor.v1.NodeService/GetNode";
 constexpr char kNodePrefix[] = "nodes/";
 
-// One Enroll: asks the core to enrol the node, then for the node as it is now, and signs.
-//
-//   join token:   OnMessage ─▶ core: Enroll ─▶ core: GetNode ─▶ sign ─▶ answer
-//   certificate:  OnMessage ──────────────────▶ core: GetNode ─▶ sign ─▶ answer
-//
-// Polling thread until it is posted, then core thread.
+// One Enroll: the core says which node this is, and here its certificate is signed. Polling thread
+// until it is posted, then core thread.
 class EnrollCall : public rpc::CallSink,
                    public PendingCall,
                    public std::enable_shared_from_this<EnrollCall> {
@@ -33,9 +28,14 @@ class EnrollCall : public rpc::CallSink,
       : door_(door), ca_(ca), clock_(clock), call_(std::move(call)) {}
 
   void OnMessage(std::unique_ptr<google::protobuf::Message> message) override {
-    request_ = static_cast<v1::EnrollRequest&>(*message);
-    const absl::Status status = request_.join_token().empty() ? Renew() : Join();
-    if (!status.ok()) call_->Finish(status);
+    auto request = std::make_shared<v1::EnrollRequest>(static_cast<v1::EnrollRequest&>(*message));
+    csr_pem_ = request->csr_pem();
+    Principal principal;
+    const absl::Status status = request->join_token().empty() ? TakeCertificate(&principal)
+                                                              : TakeToken(request.get(), &principal);
+    if (!status.ok()) return call_->Finish(status);
+    PostToCore(door_, MethodName(call_->method()), std::move(request), principal,
+               shared_from_this());
   }
   void OnReadsDone() override { call_->Finish(absl::InvalidArgumentError("no request was sent")); }
   void OnWritten() override {}
@@ -43,58 +43,42 @@ class EnrollCall : public rpc::CallSink,
 
   void OnReply(const absl::StatusOr<MessagePtr>& response) override {
     if (!response.ok()) return call_->Finish(response.status());
-    if (const auto* enrolled = dynamic_cast<const v1::EnrollResponse*>(response->get())) {
-      answer_ = *enrolled;
-      return AskForNode(enrolled->node());
-    }
-    const absl::Status status = Sign(static_cast<const v1::Node&>(**response));
+    auto answer = static_cast<const v1::EnrollResponse&>(**response);
+    const absl::Status status = Sign(&answer);
     if (!status.ok()) return call_->Finish(status);
-    call_->FinishWith(answer_);
+    call_->FinishWith(answer);
   }
 
  private:
-  absl::Status Join() {
-    ASSIGN_OR_RETURN(JoinToken token, DecodeJoinToken(request_.join_token()));
-    principal_.name = "join-token";
-    auto to_core = std::make_shared<v1::EnrollRequest>(request_);
-    to_core->set_join_token(token.secret.Reveal());
-    PostToCore(door_, MethodName(call_->method()), std::move(to_core), principal_,
-               shared_from_this());
+  // The core knows the secret alone.
+  static absl::Status TakeToken(v1::EnrollRequest* request, Principal* principal) {
+    ASSIGN_OR_RETURN(JoinToken token, DecodeJoinToken(request->join_token()));
+    request->set_join_token(token.secret.Reveal());
+    principal->name = "join-token";
     return absl::OkStatus();
   }
 
-  absl::Status Renew() {
+  absl::Status TakeCertificate(Principal* principal) {
     ASSIGN_OR_RETURN(NodeIdentity shown, NodeFromUris(call_->peer_uris()));
-    principal_.name = "node:" + shown.node;
-    answer_.set_node(kNodePrefix + shown.node);
+    principal->name = "node:" + shown.node;
     shown_ = std::move(shown);
-    AskForNode(answer_.node());
     return absl::OkStatus();
   }
 
-  void AskForNode(const std::string& name) {
-    auto request = std::make_shared<v1::GetNodeRequest>();
-    request->set_name(name);
-    PostToCore(door_, kGetNode, std::move(request), principal_, shared_from_this());
-  }
-
-  absl::Status Sign(const v1::Node& node) {
-    if (shown_.has_value() && (shown_->uid != node.uid() ||
-                               node.status().state() == v1::NODE_STATE_REVOKED)) {
+  absl::Status Sign(v1::EnrollResponse* answer) {
+    if (shown_.has_value() && shown_->uid != answer->node_uid()) {
       return MakeError(absl::StatusCode::kPermissionDenied, "NODE_REVOKED",
-                       "the certificate of " + node.name() +
-                           " is no longer accepted; enrol the node again with a new token",
-                       {{"node", node.name()}});
+                       "the certificate is that of an earlier " + answer->node() +
+                           "; enrol the machine again with a new join token",
+                       {{"node", answer->node()}});
     }
-    const std::string id = node.name().substr(sizeof(kNodePrefix) - 1);
+    const std::string node = answer->node().substr(sizeof(kNodePrefix) - 1);
     ASSIGN_OR_RETURN(std::string certificate,
-                     ca_.SignNode(request_.csr_pem(), id, node.uid(), clock_.Now().wall));
-    answer_.set_certificate_pem(std::move(certificate));
-    answer_.set_ca_pem(ca_.certificate_pem());
-    answer_.set_node(node.name());
-    answer_.set_environment(node.environment());
+                     ca_.SignNode(csr_pem_, node, answer->node_uid(), clock_.Now().wall));
+    answer->set_certificate_pem(std::move(certificate));
+    answer->set_ca_pem(ca_.certificate_pem());
     Log(LogLevel::kInfo, shown_.has_value() ? "certificate-renewed" : "node-enrolled",
-        {{"node", id}, {"environment", node.environment()}, {"peer", call_->peer()}});
+        {{"node", node}, {"environment", answer->environment()}, {"peer", call_->peer()}});
     return absl::OkStatus();
   }
 
@@ -102,9 +86,7 @@ class EnrollCall : public rpc::CallSink,
   const Ca& ca_;
   Clock& clock_;
   const std::shared_ptr<rpc::ServerCall> call_;
-  v1::EnrollRequest request_;
-  v1::EnrollResponse answer_;
-  Principal principal_;
+  std::string csr_pem_;
   std::optional<NodeIdentity> shown_;  // Set: a renewal.
 };
 
