@@ -42,8 +42,8 @@ struct ArtifactReady {
 //
 //   Ensure -> fetch, verify (worker) -> unpack beside, sync, rename (worker) -> install -> .ready
 //
-// Loop thread only; slow work is done by two threads of its own. Requests for one key share one
-// job. Destroyed before the loop: then jobs end, callbacks are dropped.
+// Loop thread only; slow work is done by up to four threads of its own. Requests for one key share
+// one job. Destroyed before the loop: then jobs end, callbacks are dropped.
 //
 // Errors carry a reason: ARTIFACT_INVALID (spec or archive), ARTIFACT_UNREACHABLE,
 // ARTIFACT_NOT_FOUND, ARTIFACT_DIGEST_MISMATCH, ARTIFACT_TOO_LARGE, ARTIFACT_DISK (this node's

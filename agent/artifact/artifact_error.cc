@@ -1,0 +1,20 @@
+#include "agent/artifact/artifact_error.h"
+
+#include "common/status.h"
+
+namespace appsup::agent {
+
+absl::Status InvalidArtifact(const std::string& message) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, kArtifactInvalid, message);
+}
+
+absl::Status ArtifactTooLarge(const std::string& message) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, kArtifactTooLarge, message);
+}
+
+absl::Status ArtifactDiskError(int error_number, const std::string& what) {
+  const absl::Status error = ErrnoError(error_number, what);
+  return MakeError(error.code(), kArtifactDisk, std::string(error.message()));
+}
+
+}  // namespace appsup::agent
