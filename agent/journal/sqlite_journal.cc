@@ -132,6 +132,10 @@ absl::Status SqliteJournal::Write(const std::vector<JournalPut>& rows) {
   return status;
 }
 
+void SqliteJournal::LimitPagesForTest(int pages) {
+  IgnoreError(Execute(absl::StrCat("PRAGMA max_page_count=", pages).c_str()), "only in tests");
+}
+
 absl::Status SqliteJournal::Put(const JournalPut& row) {
   sqlite3_stmt* statement = row.value ? put_ : erase_;
   sqlite3_bind_int(statement, 1, static_cast<int>(row.table));

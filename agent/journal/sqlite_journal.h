@@ -23,6 +23,9 @@ class SqliteJournal : public Journal {
   absl::StatusOr<JournalContents> Load() override;
   absl::Status Write(const std::vector<JournalPut>& rows) override;
 
+  // As if the disk had room for so many pages of 4 KiB.
+  void LimitPagesForTest(int pages);
+
  private:
   SqliteJournal(std::string path, sqlite3* db) : path_(std::move(path)), db_(db) {}
 

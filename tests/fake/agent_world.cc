@@ -248,7 +248,7 @@ void AgentWorld::Perform(const SendMessage& send) {
   if (send.connection != connection) return;
   received.push_back(*send.message);
   if (writable) pending_.push_back(LinkWritable{connection});
-  if (send.message->has_heartbeat()) {
+  if (send.message->has_heartbeat() && grants) {
     auto grant = std::make_shared<api::ConnectResponse>();
     grant->set_timeline(timeline);
     grant->set_epoch(epoch);

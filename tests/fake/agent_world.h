@@ -29,6 +29,7 @@ class AgentWorld {
   bool removes = true;       // Folders are removed at once.
   bool writable = true;      // The link takes messages at once.
   bool acks = true;          // The entry acknowledges statuses at once.
+  bool grants = true;        // The entry answers heartbeats at once.
   bool fetches = true;       // Artifacts are ready at once.
   std::set<int32_t> busy;    // Ports that other programs use.
   std::string start_error;   // Not empty: starts fail with it.
