@@ -170,7 +170,7 @@ void AgentWorld::Perform(const StartProcess& start) {
       ProcessStarted{id, Started{static_cast<pid_t>(it->second.pid), it->second.start_time}});
 }
 
-void AgentWorld::End(const ProcessId& id, int code, int signal) {
+void AgentWorld::End(ProcessId id, int code, int signal) {
   ProcessExit exit;
   exit.code = code;
   exit.signal = signal;

@@ -103,7 +103,8 @@ class AgentWorld {
   void Perform(const SendMessage& send);
   void Perform(const StartProcess& start);
   void Commit(const WriteJournal& write);
-  void End(const ProcessId& id, int code, int signal);
+  // By value: the caller's id may live in the row that this erases.
+  void End(ProcessId id, int code, int signal);
 
   std::vector<Event> pending_;
   std::vector<WriteJournal> uncommitted_;
