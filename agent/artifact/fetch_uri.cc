@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <string_view>
 
 #include "agent/artifact/artifact_error.h"
@@ -134,6 +135,17 @@ struct Fetch::Transfer {
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
   }
 
+  std::string Words(CURLcode result) const {
+    std::string words = error[0] != '\0' ? error : curl_easy_strerror(result);
+    // "Failed to connect" alone does not say whether it was refused or unreachable.
+    long error_number = 0;
+    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error_number);
+    if (result == CURLE_COULDNT_CONNECT && error_number != 0) {
+      words += std::string(" (") + strerrordesc_np(static_cast<int>(error_number)) + ")";
+    }
+    return words;
+  }
+
   absl::Status Result(CURLcode result) const {
     RETURN_IF_ERROR(write_error);
     const std::string what = "fetch " + fetch->request_.Display() + ": ";
@@ -150,7 +162,7 @@ struct Fetch::Transfer {
                         : WorthAnotherTry(result) ? absl::StatusCode::kUnavailable
                                                   : absl::StatusCode::kFailedPrecondition;
       return MakeError(code, absent ? kArtifactNotFound : kArtifactUnreachable,
-                       what + (error[0] != '\0' ? error : curl_easy_strerror(result)));
+                       what + Words(result));
     }
     const long status = Status();
     if (status < kFirstHttpError) return absl::OkStatus();

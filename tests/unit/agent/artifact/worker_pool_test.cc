@@ -3,32 +3,32 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <future>
+#include <thread>
 
 namespace appsup::agent {
 namespace {
 
 TEST_CASE("worker pool: all tasks run, as many at one time as there are threads") {
-  WorkerPool pool(2);
-  // Each of the two can only end when the other has begun.
+  // Each of the first two can only end when the other has begun.
   std::promise<void> first;
   std::promise<void> second;
   std::promise<void> done;
   std::atomic<int> ran{0};
+  const auto count = [&] {
+    if (++ran == 102) done.set_value();
+  };
+  WorkerPool pool(2);
   pool.Submit([&] {
     first.set_value();
     second.get_future().wait();
-    ++ran;
+    count();
   });
   pool.Submit([&] {
     second.set_value();
     first.get_future().wait();
-    ++ran;
+    count();
   });
-  for (int i = 0; i < 100; ++i) {
-    pool.Submit([&] {
-      if (++ran == 102) done.set_value();
-    });
-  }
+  for (int i = 0; i < 100; ++i) pool.Submit(count);
   CHECK(done.get_future().wait_for(std::chrono::seconds(20)) == std::future_status::ready);
 }
 
