@@ -1,24 +1,11 @@
 #include "agent/keeper/child.h"
 
-#include <dirent.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "agent/keeper/report.h"
-#include "agent/keeper/small_file.h"
 
 namespace appsup::keeper {
-namespace {
-
-constexpr char kRecordSuffix[] = ".record";
-
-bool EndsWith(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
-}  // namespace
-
 Child* ChildTable::Find(const std::string& key) {
   auto it = children_.find(key);
   return it == children_.end() ? nullptr : it->second.get();
@@ -54,15 +41,11 @@ void ChildTable::ReleasePid(const Child& child) {
 
 void ChildTable::Erase(Child& child) {
   ReleasePid(child);
-  RemoveRecord(child.group);
+  RemoveRecord(child.record);
   children_.erase(std::string(child.key));
 }
 
-std::string ChildTable::RecordPath(const std::string& group) const {
-  return absl::StrCat(folder_, "/", group, kRecordSuffix);
-}
-
-absl::Status ChildTable::Save(const Child& child, const std::string& boot_id) {
+absl::Status ChildTable::Save(Child& child, const std::string& boot_id) {
   pb::ProcessRecord record;
   *record.mutable_id() = child.id;
   record.set_app_uid(child.app_uid);
@@ -74,29 +57,30 @@ absl::Status ChildTable::Save(const Child& child, const std::string& boot_id) {
   for (const LogFile& log : child.logs) record.add_log_paths(log.path());
   record.set_log_bound_bytes(child.log_bound);
   if (child.state == ChildState::kExited) *record.mutable_exited() = child.exit;
-  return ReplaceFile(RecordPath(child.group), record.SerializeAsString());
-}
-
-std::vector<pb::ProcessRecord> ChildTable::Load() {
-  std::vector<pb::ProcessRecord> records;
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(folder_.c_str()), closedir);
-  if (dir == nullptr) return records;
-  while (dirent* entry = readdir(dir.get())) {
-    std::string name = entry->d_name;
-    if (!EndsWith(name, kRecordSuffix)) continue;
-    auto text = ReadSmallFile(absl::StrCat(folder_, "/", name), size_t{1} << 20);
-    pb::ProcessRecord record;
-    if (text.ok() && record.ParseFromString(*text) && CheckProcessId(record.id()).ok()) {
-      records.push_back(std::move(record));
-      continue;
-    }
-    Report("warning", "record-dropped", {{"file", name}});
-    RemoveRecord(name.substr(0, name.size() - sizeof(kRecordSuffix) + 1));
+  std::string text = record.SerializeAsString();
+  if (text.size() > RecordFile::kMaxRecord) {
+    // Very long paths: another keeper will not bound these logs, but know all else.
+    record.clear_log_paths();
+    text = record.SerializeAsString();
   }
-  return records;
+  return records_.Write(text, &child.record);
 }
 
-void ChildTable::RemoveRecord(const std::string& group) { unlink(RecordPath(group).c_str()); }
+absl::Status ChildTable::Open(const std::string& path,
+                              std::vector<std::pair<int, pb::ProcessRecord>>* left) {
+  std::vector<std::pair<int, std::string>> found;
+  if (absl::Status s = records_.Open(path, &found); !s.ok()) return s;
+  for (const auto& [slot, text] : found) {
+    pb::ProcessRecord record;
+    if (record.ParseFromString(text) && CheckProcessId(record.id()).ok()) {
+      left->emplace_back(slot, std::move(record));
+    } else {
+      Report("warning", "record-dropped", {{"slot", absl::StrCat(slot)}});
+      records_.Clear(slot);
+    }
+  }
+  return absl::OkStatus();
+}
 
 void ChildTable::ForEachAfter(const std::string& after, const std::function<bool(Child&)>& visit) {
   for (auto it = children_.upper_bound(after); it != children_.end();) {

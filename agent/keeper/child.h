@@ -14,6 +14,7 @@
 #include "agent/keeper/log_file.h"
 #include "agent/keeper/policy.h"
 #include "agent/keeper/poller.h"
+#include "agent/keeper/record_file.h"
 #include "common/unique_fd.h"
 
 namespace appsup::keeper {
@@ -27,7 +28,7 @@ enum class ChildState { kStarting, kRunning, kDraining, kExited };
 struct Child {
   pb::ProcessId id;
   std::string key;    // Of tables; "uid/kind/attempt", also the marker in the environment.
-  std::string group;  // Of its cgroup and its record's file.
+  std::string group;  // Of its cgroup.
   std::string app_uid;
   ChildState state = ChildState::kStarting;
   bool inherited = false;  // From an earlier keeper: not our child, its exit code cannot be known.
@@ -39,6 +40,7 @@ struct Child {
   UniqueFd events;  // kDraining, with cgroups: cgroup.events.
   std::vector<LogFile> logs;
   int64_t log_bound = 0;
+  int record = -1;  // Its slot in the record file.
 
   std::vector<uint64_t> waiters;  // Requests of the present connection that wait for the start.
   pb::StopSettings stop_at_exit;
@@ -49,11 +51,12 @@ struct Child {
   pb::ExitedProcess exit;           // From kDraining on.
 };
 
-// All children, by name and by pid, with a record of each in the run folder for the next keeper.
+// All children, by name and by pid, with a record of each in the run folder, for the next keeper.
 class ChildTable {
  public:
-  // Records lie in `folder`, which exists.
-  explicit ChildTable(std::string folder) : folder_(std::move(folder)) {}
+  // Opens the record file; `left` gets what earlier keepers left there, with its slots. What makes
+  // no sense is dropped.
+  absl::Status Open(const std::string& path, std::vector<std::pair<int, pb::ProcessRecord>>* left);
 
   Child* Find(const std::string& key);
   // Whose main process has not been reaped.
@@ -67,19 +70,15 @@ class ChildTable {
   // Takes the child and its record away.
   void Erase(Child& child);
 
-  absl::Status Save(const Child& child, const std::string& boot_id);
-  // The records of earlier keepers. Those that make no sense are removed.
-  std::vector<pb::ProcessRecord> Load();
-  void RemoveRecord(const std::string& group);
+  absl::Status Save(Child& child, const std::string& boot_id);
+  void RemoveRecord(int slot) { records_.Clear(slot); }
 
   // In the order of keys, starting after `after`; stops when `visit` says false.
   void ForEachAfter(const std::string& after, const std::function<bool(Child&)>& visit);
   size_t live() const { return live_.size(); }
 
  private:
-  std::string RecordPath(const std::string& group) const;
-
-  std::string folder_;
+  RecordFile records_;
   std::map<std::string, std::unique_ptr<Child>> children_;
   std::unordered_map<pid_t, Child*> live_;
 };

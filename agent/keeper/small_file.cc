@@ -37,22 +37,6 @@ absl::Status WriteSetting(const std::string& path, std::string_view text) {
   return absl::OkStatus();
 }
 
-absl::Status ReplaceFile(const std::string& path, std::string_view text) {
-  std::string fresh = path + ".new";
-  UniqueFd fd(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd.valid()) return SystemError(errno, absl::StrCat("create ", fresh));
-  ssize_t n = write(fd.get(), text.data(), text.size());
-  if (n != static_cast<ssize_t>(text.size())) {
-    absl::Status status = SystemError(n < 0 ? errno : ENOSPC, absl::StrCat("write ", fresh));
-    unlink(fresh.c_str());
-    return status;
-  }
-  if (rename(fresh.c_str(), path.c_str()) != 0) {
-    return SystemError(errno, absl::StrCat("rename ", fresh));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status MakeFolder(const std::string& path, mode_t mode) {
   for (size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
     mkdir(path.substr(0, end).c_str(), 0755);

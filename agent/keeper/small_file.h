@@ -18,10 +18,6 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path, size_t limit 
 // Into a file that is there, in one write: cgroup settings.
 absl::Status WriteSetting(const std::string& path, std::string_view text);
 
-// Afterwards the file holds `text`, or what it held before: a neighbour is written and renamed. Not
-// synced: meant for the run folder, which does not outlive a reboot anyway.
-absl::Status ReplaceFile(const std::string& path, std::string_view text);
-
 // The folder, and those above it that are missing (0755). Owner and mode of an existing one are
 // left alone.
 absl::Status MakeFolder(const std::string& path, mode_t mode);

@@ -63,10 +63,11 @@ absl::Status DropPrivileges(Identity identity) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return SystemError(errno, "no_new_privs");
   if (geteuid() != 0) return absl::OkStatus();
   ResetOomScore();
-  for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
-    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) {
-      return SystemError(errno, absl::StrCat("drop capability ", capability));
-    }
+  int capability = 0;
+  while (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) ++capability;
+  // EINVAL comes after the last one that the kernel knows.
+  if (errno != EINVAL || capability == 0) {
+    return SystemError(errno, absl::StrCat("drop capability ", capability));
   }
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   if (setgroups(0, nullptr) != 0 || setresgid(identity.gid, identity.gid, identity.gid) != 0 ||

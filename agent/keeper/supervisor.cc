@@ -44,17 +44,13 @@ absl::Status RemoveAll(const Policy& policy, const std::vector<std::string>& pat
 }  // namespace
 
 Supervisor::Supervisor(const Policy& policy, Poller& poller, Send send)
-    : policy_(policy),
-      poller_(poller),
-      send_(std::move(send)),
-      children_(absl::StrCat(policy.run_dir, "/processes")) {}
+    : policy_(policy), poller_(poller), send_(std::move(send)) {}
 
 absl::Status Supervisor::Open() {
   boot_id_ = ReadBootId();
   null_ = UniqueFd(open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null_.valid()) return SystemError(errno, "open /dev/null");
-  for (const std::string& folder :
-       {policy_.run_dir, absl::StrCat(policy_.run_dir, "/processes"), policy_.state_dir}) {
+  for (const std::string& folder : {policy_.run_dir, policy_.state_dir}) {
     if (absl::Status s = MakeFolder(folder, 0700); !s.ok()) return s;
   }
   std::string lock = absl::StrCat(policy_.run_dir, "/lock");
@@ -76,7 +72,10 @@ absl::Status Supervisor::Open() {
       uids_.Open(absl::StrCat(policy_.state_dir, "/uids"), policy_.first_uid, policy_.last_uid);
   if (!table.ok()) return table;
   cgroups_.Open(GroupName(policy_.run_dir), policy_.use_cgroups);
-  for (const pb::ProcessRecord& record : children_.Load()) Inherit(record);
+  std::vector<std::pair<int, pb::ProcessRecord>> left;
+  absl::Status opened = children_.Open(absl::StrCat(policy_.run_dir, "/processes"), &left);
+  if (!opened.ok()) return opened;
+  for (const auto& [slot, record] : left) Inherit(slot, record);
   return absl::OkStatus();
 }
 

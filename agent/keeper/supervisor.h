@@ -90,7 +90,7 @@ class Supervisor {
   bool ReapWorker(pid_t pid, bool ended_well);
 
   // supervisor_inherit.cc
-  void Inherit(const pb::ProcessRecord& record);
+  void Inherit(int slot, const pb::ProcessRecord& record);
   void WatchInherited(Child& child);
 
   void StartWorkers();

@@ -14,16 +14,16 @@ namespace appsup::keeper {
 
 // What an earlier keeper of this boot left running goes on under this one. We are not its parent,
 // so how it ends cannot be known, but that it ends can.
-void Supervisor::Inherit(const pb::ProcessRecord& record) {
-  std::string group = ProcessKey(record.id(), '.');
+void Supervisor::Inherit(int slot, const pb::ProcessRecord& record) {
   if (record.boot_id() != boot_id_) {
-    children_.RemoveRecord(group);
+    children_.RemoveRecord(slot);
     return;
   }
   auto fresh = std::make_unique<Child>();
   fresh->id = record.id();
   fresh->key = ProcessKey(record.id());
-  fresh->group = group;
+  fresh->group = ProcessKey(record.id(), '.');
+  fresh->record = slot;
   fresh->app_uid = record.app_uid();
   fresh->inherited = true;
   fresh->pid = static_cast<pid_t>(record.pid());

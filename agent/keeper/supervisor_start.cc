@@ -168,7 +168,7 @@ absl::Status Supervisor::ForkAndRelease(const SpawnPlan& plan, Child& child) {
     syscall(SYS_pidfd_send_signal, spawned->pidfd.get(), SIGKILL, nullptr, 0);
     waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(spawned->pidfd.get()), nullptr,
            WEXITED);
-    children_.RemoveRecord(child.group);
+    children_.RemoveRecord(child.record);
     return status;
   }
   child.pidfd = std::move(spawned->pidfd);
