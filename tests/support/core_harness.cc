@@ -43,6 +43,13 @@ void CoreHarness::Restart() {
   Flush();
 }
 
+void CoreHarness::Restore(const Backup& backup) {
+  rows_ = backup.rows;
+  log_ = backup.log;
+  last_index_ = backup.last_index;
+  Restart();
+}
+
 void CoreHarness::Handle(Event event) {
   core_->Handle(std::move(event), now);
   Flush();

@@ -31,6 +31,15 @@ class CoreHarness {
   // A new core on what the store holds, as after a restart of the entry. Held commits are lost.
   void Restart();
 
+  // What the store holds, and a restart on what it held.
+  struct Backup {
+    std::map<std::pair<std::string, std::string>, std::string> rows;
+    std::vector<ChangeEntry> log;
+    int64_t last_index = 0;
+  };
+  Backup TakeBackup() const { return {rows_, log_, last_index_}; }
+  void Restore(const Backup& backup);
+
   // Sends a call without waiting for its answer.
   CallId Send(const std::string& method, const google::protobuf::Message& request);
   // The answer, if there is one by now. Takes it.
