@@ -53,9 +53,9 @@ class ConditionWriter {
     condition.set_observed_generation(view_.record->app().generation());
     const api::Condition* former =
         input_.former == nullptr ? nullptr : FindCondition(*input_.former, type);
-    *condition.mutable_last_transition_time() =
-        former != nullptr && former->status() == status ? former->last_transition_time()
-                                                        : ToTimestamp(input_.now);
+    *condition.mutable_last_transition_time() = former != nullptr && former->status() == status
+                                                    ? former->last_transition_time()
+                                                    : ToTimestamp(input_.now);
   }
 
   void WritePlaced() {
@@ -147,11 +147,12 @@ class ConditionWriter {
       case api::SETUP_STATE_RUNNING:
         return Write("SetUp", api::CONDITION_STATUS_FALSE, "SettingUp", DescribeAttempt(setup));
       case api::SETUP_STATE_FAILED:
-        return Write("SetUp", api::CONDITION_STATUS_FALSE, "SetupFailed",
-                     fmt::format("Setup of revision {} failed: {}{} Try again with RetrySetup, or "
-                                 "change the app.",
-                                 revision, setup.message(), setup.message().ends_with('.') ? "" : ".")
-                         + LogTail(setup));
+        return Write(
+            "SetUp", api::CONDITION_STATUS_FALSE, "SetupFailed",
+            fmt::format("Setup of revision {} failed: {}{} Try again with RetrySetup, or "
+                        "change the app.",
+                        revision, setup.message(), setup.message().ends_with('.') ? "" : ".") +
+                LogTail(setup));
       case api::SETUP_STATE_OUTCOME_UNKNOWN:
         return Write("SetUp", api::CONDITION_STATUS_UNKNOWN, "SetupOutcomeUnknown",
                      fmt::format("The outcome of setup of revision {} is unknown: {} Look, then "
@@ -185,7 +186,8 @@ class ConditionWriter {
       return Write("Ready", api::CONDITION_STATUS_FALSE, "Deleted", "The app is deleted.");
     }
     if (!view_.runs) {
-      return Write("Ready", api::CONDITION_STATUS_FALSE, "Stopped", "The app is stopped, as wanted.");
+      return Write("Ready", api::CONDITION_STATUS_FALSE, "Stopped",
+                   "The app is stopped, as wanted.");
     }
     if (counts_.slots == 0) {
       return Write("Ready", api::CONDITION_STATUS_FALSE, "NoReplicas", "No replica is wanted.");
@@ -223,10 +225,10 @@ class ConditionWriter {
       const rec::InstanceRecord* target = slot.target;
       if (target == nullptr || IsServing(*target)) continue;
       if (HasCompleted(*target, view_.target_spec())) continue;
-      const int mine = HasGivenUp(*target, view_.target_spec())        ? 3
-                       : target->instance().has_next_attempt_time()    ? 2
-                       : target->instance().reachable()                ? 0
-                                                                       : 1;
+      const int mine = HasGivenUp(*target, view_.target_spec())     ? 3
+                       : target->instance().has_next_attempt_time() ? 2
+                       : target->instance().reachable()             ? 0
+                                                                    : 1;
       if (mine <= rank) continue;
       rank = mine;
       worst = target;
@@ -249,12 +251,14 @@ class ConditionWriter {
       return Write("UpToDate", api::CONDITION_STATUS_TRUE, "NothingRuns", "Nothing has to run.");
     }
     if (counts_.updated == counts_.slots) {
-      return Write("UpToDate", api::CONDITION_STATUS_TRUE, "UpToDate",
-                   fmt::format("{} of {} run revision {}.", counts_.updated, Slots(counts_.slots),
-                               target));
+      return Write(
+          "UpToDate", api::CONDITION_STATUS_TRUE, "UpToDate",
+          fmt::format("{} of {} run revision {}.", counts_.updated, Slots(counts_.slots), target));
     }
-    std::string message = fmt::format("{} of {} run revision {}.", counts_.updated,
-                                      Slots(counts_.slots), target);
+    std::string message =
+        fmt::format("{} of {} run revision {}", counts_.updated, Slots(counts_.slots), target);
+    if (const rec::InstanceRecord* worst = Worst()) message += "; " + DescribeTrouble(*worst);
+    if (!message.ends_with('.')) message += ".";
     if (!input_.plan.note.empty()) message += " " + input_.plan.note;
     Write("UpToDate", api::CONDITION_STATUS_FALSE, "RollingOut", std::move(message));
   }

@@ -17,8 +17,8 @@ struct RolloutFailure {
   bool take_back = true;  // Reason enough to return to the last good revision.
 };
 
-// Somebody waits for the app: an open operation, or a revision that has not been ready yet and could
-// still be taken back.
+// Somebody waits for the app: an open operation, or a revision that has not been ready yet and
+// could still be taken back.
 bool IsAwaited(const Catalog& catalog, const AppView& view);
 
 // It failed: the target cannot start, keeps crashing, its setup failed, or there was no progress

@@ -29,10 +29,10 @@ void CountSlot(const AppView& view, const SlotView& slot, SlotCounts& counts) {
                                   [](const rec::InstanceRecord* old) { return IsServing(*old); });
   if (serves) ++counts.ready;
   if (target == nullptr) {
-    const bool old_silent =
-        !serves && std::any_of(slot.old.begin(), slot.old.end(), [](const rec::InstanceRecord* old) {
-          return !old->instance().reachable();
-        });
+    const bool old_silent = !serves && std::any_of(slot.old.begin(), slot.old.end(),
+                                                   [](const rec::InstanceRecord* old) {
+                                                     return !old->instance().reachable();
+                                                   });
     if (old_silent) ++counts.silent;
     if (slot.old.empty()) ++counts.empty;
     return;
@@ -75,8 +75,9 @@ api::AppState StateWhileRunning(const StatusInput& input, const SlotCounts& coun
     if ((updating || counts.old_runs) && counts.silent == 0 && counts.given_up == 0) {
       return api::APP_STATE_UPDATING;
     }
-    const bool first_start = counts.silent + counts.given_up + counts.backing_off +
-                                 counts.unsettled == 0 && input.plan.unplaced.empty();
+    const bool first_start =
+        counts.silent + counts.given_up + counts.backing_off + counts.unsettled == 0 &&
+        input.plan.unplaced.empty();
     return first_start ? api::APP_STATE_STARTING : api::APP_STATE_DEGRADED;
   }
   if (setup_stands) return api::APP_STATE_FAILED;

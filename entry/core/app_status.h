@@ -44,14 +44,14 @@ Progress ProgressOf(const AppView& view, const RolloutPlan& plan, const api::App
 // Slots by how their instances are.
 struct SlotCounts {
   int slots = 0;
-  int ready = 0;       // An instance of any revision serves.
-  int completed = 0;   // Its target ended well and is not needed any more.
-  int empty = 0;       // No instance but leaving ones.
-  int updated = 0;     // Its target serves or has completed, and nothing old is left.
-  int silent = 0;      // Its instances are on nodes that do not answer.
-  int given_up = 0;    // Not tried again by itself.
+  int ready = 0;      // An instance of any revision serves.
+  int completed = 0;  // Its target ended well and is not needed any more.
+  int empty = 0;      // No instance but leaving ones.
+  int updated = 0;    // Its target serves or has completed, and nothing old is left.
+  int silent = 0;     // Its instances are on nodes that do not answer.
+  int given_up = 0;   // Not tried again by itself.
   int backing_off = 0;
-  int unsettled = 0;   // Was ready in this start, and is not now; or was restarted.
+  int unsettled = 0;      // Was ready in this start, and is not now; or was restarted.
   bool old_runs = false;  // Something of another revision has not ended.
   bool all_ended = true;  // Nothing at all runs.
 };

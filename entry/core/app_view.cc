@@ -68,8 +68,7 @@ class Arranger {
     auto known = emptied_.find(node);
     if (known == emptied_.end()) {
       const rec::NodeRecord* found = catalog_.nodes.Find("nodes/" + node);
-      const bool emptied =
-          found != nullptr && found->node().desired() == api::NODE_DESIRED_DRAINED;
+      const bool emptied = found != nullptr && found->node().desired() == api::NODE_DESIRED_DRAINED;
       known = emptied_.emplace(node, emptied).first;
     }
     return known->second;
@@ -120,7 +119,8 @@ std::vector<std::string> WantedEnvironments(const Catalog& catalog, const rec::A
   std::vector<std::string> allowed;
   for (const auto& [name, record] : catalog.environments.rows()) {
     const auto& projects = record.environment().allowed_projects();
-    if (projects.empty() || std::find(projects.begin(), projects.end(), project) != projects.end()) {
+    if (projects.empty() ||
+        std::find(projects.begin(), projects.end(), project) != projects.end()) {
       allowed.push_back(IdOf(name));
     }
   }

@@ -30,7 +30,9 @@ class AssignmentSet {
   void StartComplete();
 
   // A message is due.
-  bool pending() const { return must_send_ || complete_ || !waiting_.empty() || !removals_.empty(); }
+  bool pending() const {
+    return must_send_ || complete_ || !waiting_.empty() || !removals_.empty();
+  }
 
   // The next message, of about `max_bytes` at most, unless one statement is larger by itself. Call
   // only if pending(). Position and node_desired are the caller's.
@@ -48,14 +50,14 @@ class AssignmentSet {
   void FillIncremental(const Catalog& catalog, size_t max_bytes, api::Assignments* message);
   void FillComplete(const Catalog& catalog, size_t max_bytes, api::Assignments* message);
 
-  std::string node_;  // "nodes/n".
+  std::string node_;                                 // "nodes/n".
   std::set<std::string> waiting_;                    // Names.
   std::map<std::string, api::Assignment> removals_;  // By uid.
   int64_t version_ = 0;                              // Of the newest message.
   bool must_send_ = false;
-  bool complete_ = false;        // A COMPLETE set is to be sent or under way.
-  bool complete_began_ = false;  // Its first part was made.
-  std::string cursor_;           // Its last instance that was sent.
+  bool complete_ = false;                   // A COMPLETE set is to be sent or under way.
+  bool complete_began_ = false;             // Its first part was made.
+  std::string cursor_;                      // Its last instance that was sent.
   std::optional<int64_t> settled_version_;  // First version after which nothing waited.
 };
 

@@ -188,21 +188,21 @@ void LoadEnvironment(const Ground& ground, const std::string& app_name,
   const rec::EnvironmentRecord* record =
       ground.catalog.environments.Find("environments/" + environment);
   if (record == nullptr) {
-    placer.RefuseEnvironment(environment,
-                             {"NoEnvironment", fmt::format("there is no environment {}", environment)});
+    placer.RefuseEnvironment(
+        environment, {"NoEnvironment", fmt::format("there is no environment {}", environment)});
     return;
   }
   if (!Admits(record->environment(), ProjectIdOf(app_name))) {
-    placer.RefuseEnvironment(
-        environment, {"NotAllowed", fmt::format("environment {} does not admit project {}",
-                                                environment, ProjectIdOf(app_name))});
+    placer.RefuseEnvironment(environment,
+                             {"NotAllowed", fmt::format("environment {} does not admit project {}",
+                                                        environment, ProjectIdOf(app_name))});
     return;
   }
   std::vector<NodeView> nodes;
   for (const auto& [name, node] : ground.catalog.nodes.rows()) {
     if (node.node().environment() != environment) continue;
-    nodes.push_back({&node.node(), &ground.catalog.node_use.Of(IdOf(name)),
-                     ground.sessions.Connected(name)});
+    nodes.push_back(
+        {&node.node(), &ground.catalog.node_use.Of(IdOf(name)), ground.sessions.Connected(name)});
   }
   placer.AddEnvironment(environment, nodes);
 }

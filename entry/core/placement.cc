@@ -74,8 +74,11 @@ bool IsReleased(const PlacementRequest& request, const NodeUse::PortKey& port) {
 
 // "2 have under 512 MiB free" from the sentence for one, "has under 512 MiB free".
 std::string ForMany(int count, const std::string& predicate) {
-  static const std::pair<std::string, std::string> kPlurals[] = {
-      {"has ", "have "}, {"is ", "are "}, {"does ", "do "}, {"was ", "were "}, {"cannot ", "cannot "}};
+  static const std::pair<std::string, std::string> kPlurals[] = {{"has ", "have "},
+                                                                 {"is ", "are "},
+                                                                 {"does ", "do "},
+                                                                 {"was ", "were "},
+                                                                 {"cannot ", "cannot "}};
   if (count != 1) {
     for (const auto& [one, many] : kPlurals) {
       if (predicate.starts_with(one)) {
@@ -196,8 +199,7 @@ Placer::Candidate* Placer::Best(Room& room, const PlacementRequest& request) {
     if (!candidate.refusal.empty() && !(request.bound && candidate.bound_only)) continue;
     if (FindLack(candidate, request).kind != Lack::kNothing) continue;
     if (former) return &candidate;
-    const double share =
-        FreeShare(candidate.free, needed_, candidate.node->status().capacity());
+    const double share = FreeShare(candidate.free, needed_, candidate.node->status().capacity());
     if (best == nullptr || (pack ? share < best_share : share > best_share)) {
       best = &candidate;
       best_share = share;

@@ -36,10 +36,10 @@ struct PlacementRequest {
 // Id of the chosen node, or why there is none.
 using PlacementAnswer = std::variant<std::string, Unplaced>;
 
-// Chooses nodes for the instances of one revision of one app. What does not change from slot to slot
-// is filtered once; each answer is counted before the next. Pure. Filters: environment, selector,
-// driver, enforcement, state, fixed ports, free resources. Score: stay, then spread or pack, then
-// name. Core thread only.
+// Chooses nodes for the instances of one revision of one app. What does not change from slot to
+// slot is filtered once; each answer is counted before the next. Pure. Filters: environment,
+// selector, driver, enforcement, state, fixed ports, free resources. Score: stay, then spread or
+// pack, then name. Core thread only.
 class Placer {
  public:
   // `spec` holds the revision's fields; `placement` is the app's.

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "common/status.h"
-#include "entry/core/instance_changes.h"
 #include "entry/core/app_outcome.h"
 #include "entry/core/app_status.h"
+#include "entry/core/instance_changes.h"
 #include "entry/core/instance_facts.h"
 #include "entry/core/operation.h"
 #include "entry/core/proto_time.h"
@@ -168,7 +168,8 @@ class AppReconciler {
     AppView view = ViewApp(catalog_, name_);
     const bool done = IsDone(view, plan);
     if (done && view.runs && !view.slots.empty()) NoteGood();
-    api::AppStatus status = ComputeStatus({catalog_, view, plan, FormerStatus(), ground_.now.wall, ""});
+    api::AppStatus status =
+        ComputeStatus({catalog_, view, plan, FormerStatus(), ground_.now.wall, ""});
     if (FormerStatus() != nullptr && status.ready_replicas() > FormerStatus()->ready_replicas()) {
       progressed_ = true;
     }
@@ -213,8 +214,8 @@ class AppReconciler {
     const std::string operation = open->operation().name();
     Progress progress = ProgressOf(view, plan, *FormerStatus());
     // Instances that are gone count as steps that were made.
-    progress.steps = std::max(progress.steps, view.deleted ? open->operation().progress().steps()
-                                                           : progress.steps);
+    progress.steps = std::max(progress.steps,
+                              view.deleted ? open->operation().progress().steps() : progress.steps);
     if (done) progress.step = progress.steps;
     if (done) progress.message = "Done.";
     SetOperationProgress(catalog_, operation, progress.step, progress.steps, progress.message);

@@ -36,8 +36,8 @@ std::string OfferOf(const api::Node& node) {
 
 class NodeReconciler {
  public:
-  NodeReconciler(Catalog& catalog, const Sessions& sessions, Dirty& dirty,
-                 const std::string& name, const Moment& now)
+  NodeReconciler(Catalog& catalog, const Sessions& sessions, Dirty& dirty, const std::string& name,
+                 const Moment& now)
       : catalog_(catalog), sessions_(sessions), dirty_(dirty), name_(name), now_(now) {}
 
   absl::Duration Run() {
@@ -172,13 +172,12 @@ class NodeReconciler {
       FinishOperation(catalog_, operation, absl::OkStatus(), now_);
       return absl::InfiniteDuration();
     }
-    const absl::Time deadline =
-        FromTimestamp(open->operation().create_time()) + kDrainPatience;
+    const absl::Time deadline = FromTimestamp(open->operation().create_time()) + kDrainPatience;
     const bool only_data = movable_ == 0;
     const bool blocked = stuck_ == movable_;
     if (only_data || (blocked && now_.wall >= deadline)) {
-      const auto code = only_data ? absl::StatusCode::kFailedPrecondition
-                                  : absl::StatusCode::kDeadlineExceeded;
+      const auto code =
+          only_data ? absl::StatusCode::kFailedPrecondition : absl::StatusCode::kDeadlineExceeded;
       FinishOperation(catalog_, operation,
                       MakeError(code, "CANNOT_DRAIN", message, {{"node", IdOf(name_)}}), now_);
       return absl::InfiniteDuration();
@@ -201,9 +200,8 @@ class NodeReconciler {
 
 }  // namespace
 
-absl::Duration ReconcileNode(const CoreOptions&, Catalog& catalog,
-                             const Sessions& sessions, Dirty& dirty, const std::string& node_name,
-                             const Moment& now) {
+absl::Duration ReconcileNode(const CoreOptions&, Catalog& catalog, const Sessions& sessions,
+                             Dirty& dirty, const std::string& node_name, const Moment& now) {
   return NodeReconciler(catalog, sessions, dirty, node_name, now).Run();
 }
 

@@ -294,8 +294,8 @@ bool IsAvailable(const AppView& view, const SlotView& slot) {
 bool IsAtTarget(const AppView& view, const SlotView& slot) {
   if (slot.target == nullptr || !slot.old.empty()) return false;
   const rec::InstanceRecord& target = *slot.target;
-  return IsSettled(view, target) &&
-         target.restart_nonce() == view.spec().restart_nonce() && !RestartIsUnderWay(target) &&
+  return IsSettled(view, target) && target.restart_nonce() == view.spec().restart_nonce() &&
+         !RestartIsUnderWay(target) &&
          target.instance().observed_generation() >= view.record->app().generation();
 }
 

@@ -30,8 +30,7 @@ struct RolloutPlan {
   std::string note;         // What is odd about this rollout, as a sentence; or "".
 
   bool acts() const {
-    return !create.empty() || !run.empty() || !stop.empty() || !remove.empty() ||
-           !restart.empty();
+    return !create.empty() || !run.empty() || !stop.empty() || !remove.empty() || !restart.empty();
   }
 };
 

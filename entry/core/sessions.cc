@@ -70,7 +70,8 @@ void Sessions::State::ExtendLease(const std::string& node, const Moment& now) {
 
 Sessions::Sessions(const CoreOptions& options, Catalog& catalog, Dirty& dirty, Random&,
                    int64_t epoch, const std::string& timeline, const Moment& now)
-    : state_(new State{options, catalog, dirty, epoch, timeline, {}, {}, {}, {}, {}, {}, {}, 0, {}}) {
+    : state_(
+          new State{options, catalog, dirty, epoch, timeline, {}, {}, {}, {}, {}, {}, {}, 0, {}}) {
   for (const auto& [name, node] : catalog.nodes.rows()) {
     dirty.Node(name);
     if (WasAlive(node)) state_->leases.Set(name, now.boot + kGraceLeases * options.lease);

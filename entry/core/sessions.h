@@ -20,9 +20,9 @@ namespace appsup::entry {
 class AgentSession;
 
 // The agents' sessions: hello, differences, statuses, heartbeats, commands, leases. Each session's
-// outgoing side is a keyed map (newest statement per instance) of which at most one message is under
-// way, so memory is bounded whatever the peer does. Nodes are given by name ("nodes/n"). Core thread
-// only.
+// outgoing side is a keyed map (newest statement per instance) of which at most one message is
+// under way, so memory is bounded whatever the peer does. Nodes are given by name ("nodes/n"). Core
+// thread only.
 //
 // A lease runs from the receipt of a heartbeat. A node whose lease ended is LOST, and its stream is
 // ended; from then on it gets no lease until it has connected again and applied what it was told.

@@ -40,8 +40,7 @@ void Sessions::Received(const AgentMessage& event, const Moment& now) {
   }
 }
 
-void Sessions::State::TakeHello(AgentSession& session, const api::Hello& part,
-                                const Moment& now) {
+void Sessions::State::TakeHello(AgentSession& session, const api::Hello& part, const Moment& now) {
   absl::StatusOr<bool> complete = session.AddHello(part);
   if (!complete.ok()) {
     ++counters.refused_hellos;

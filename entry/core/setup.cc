@@ -59,11 +59,10 @@ void SettleByExit(const rec::InstanceRecord& attempt, bool retry_safe, absl::Tim
   if (stopped && retry_safe) {
     return Settle(setup, api::SETUP_STATE_UNSPECIFIED, "It was stopped before it ended.", now);
   }
-  std::string message =
-      fmt::format("{} on {} {}", IdOf(instance.name()), instance.node(),
-                  stopped  ? "was stopped before it ended"
-                  : failed ? "failed"
-                           : DescribeExit(instance.exit()));
+  std::string message = fmt::format("{} on {} {}", IdOf(instance.name()), instance.node(),
+                                    stopped  ? "was stopped before it ended"
+                                    : failed ? "failed"
+                                             : DescribeExit(instance.exit()));
   if (!instance.message().empty()) message += ": " + instance.message();
   Settle(setup, api::SETUP_STATE_FAILED, std::move(message), now);
 }

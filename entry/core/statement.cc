@@ -74,8 +74,7 @@ void Restate(Catalog& catalog, Dirty& dirty, const std::string& instance_name) {
 void UpdateReservation(const CoreOptions& options, Catalog& catalog, Dirty& dirty,
                        const std::string& instance_name) {
   const rec::InstanceRecord& record = *catalog.instances.Find(instance_name);
-  const bool idle =
-      record.instance().desired() != api::DESIRED_STATE_RUN && HasEnded(record);
+  const bool idle = record.instance().desired() != api::DESIRED_STATE_RUN && HasEnded(record);
   // A setup that ended is not started again.
   const bool over = idle || (record.instance().setup() && HasEnded(record));
   const rec::RevisionRecord* revision = over ? nullptr : RevisionOf(catalog, record);

@@ -64,8 +64,7 @@ bool IsFailure(const rec::InstanceRecord& before, const api::InstanceStatus& sta
   if (status.state() == api::INSTANCE_STATE_FAILED) {
     return before.instance().state() != api::INSTANCE_STATE_FAILED;
   }
-  const bool new_exit =
-      status.has_exit() && !SameContent(status.exit(), before.instance().exit());
+  const bool new_exit = status.has_exit() && !SameContent(status.exit(), before.instance().exit());
   if (!new_exit || !IsBadExit(status.exit())) return false;
   return status.state() == api::INSTANCE_STATE_EXITED || status.has_next_attempt_time() ||
          status.restarts() > before.instance().restarts();
@@ -168,11 +167,8 @@ void PinArtifact(Catalog& catalog, Dirty& dirty, const rec::InstanceRecord& reco
   }
   if (!revision->revision().spec().artifact().sha256().empty()) return;
   const std::string name = revision->revision().name();
-  catalog.revisions.Mutate(name)
-      .mutable_revision()
-      ->mutable_spec()
-      ->mutable_artifact()
-      ->set_sha256(sha256);
+  catalog.revisions.Mutate(name).mutable_revision()->mutable_spec()->mutable_artifact()->set_sha256(
+      sha256);
   const int64_t number = revision->revision().number();
   for (const std::string& instance : catalog.InstancesOfApp(AppOf(name))) {
     if (catalog.instances.Find(instance)->instance().revision() == number) {
