@@ -110,6 +110,7 @@ class Supervisor {
   std::map<pid_t, Worker> workers_;
   std::deque<std::pair<uint64_t, std::vector<std::string>>> removals_;  // Wait for a worker.
   Poller::TimerId log_timer_ = {};
+  Poller::TimerId trim_timer_ = {};
 };
 
 }  // namespace appsup::keeper

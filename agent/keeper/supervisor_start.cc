@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@ namespace appsup::keeper {
 namespace {
 
 constexpr int64_t kFirstLogLookNanos = 1'000'000'000;
+constexpr int64_t kTrimNanos = 2'000'000'000;
 
 std::vector<std::string> Environment(const pb::SpawnRequest& spawn, const std::string& marker) {
   std::vector<std::string> env;
@@ -86,6 +88,12 @@ void Supervisor::Flush() {
     absl::Status status = durable.ok() ? Launch(one) : durable;
     if (!status.ok()) Fail(one.request, status);
   }
+  // Requests are large beside what is remembered of them: give the memory back after a burst.
+  if (trim_timer_ != Poller::TimerId()) return;
+  trim_timer_ = poller_.At(BootNanos() + kTrimNanos, [this] {
+    trim_timer_ = {};
+    malloc_trim(0);
+  });
 }
 
 absl::Status Supervisor::OpenLogs(const pb::SpawnRequest& spawn, Child& child, SpawnPlan* plan) {
