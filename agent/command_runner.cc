@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/core/sentence.h"
+#include "common/digest.h"
 #include "common/text_units.h"
 
 namespace appsup::agent {
@@ -18,6 +19,7 @@ constexpr char kInstallUser[] = "install";  // The "app" that install commands r
 constexpr int64_t kOutputBound = 1 << 20;
 constexpr std::streamoff kTailBytes = 4096;
 constexpr size_t kLastLine = 400;
+constexpr size_t kNameLength = 32;
 
 // The last line that is not empty.
 std::string LastLine(const std::string& path) {
@@ -96,12 +98,18 @@ void CommandRunner::CancelCheck(const ProbeKey& key) {
 
 void CommandRunner::RunInstall(const InstallJob& job, InstallRunner::Done done) {
   StartRequest request;
-  request.id = {job.name, ProcessKind::kInstall, NextAttempt()};
+  request.id = {absl::StrCat("install-", Sha256Hex(job.name).substr(0, kNameLength)),
+                ProcessKind::kInstall, NextAttempt()};
   request.app_uid = kInstallUser;
-  request.command = job.command;
-  request.env = {{"HOME", job.folder}, {"PATH", kPath}};
+  // What it makes is for all apps of the node to read, whatever the keeper's umask is. The shell
+  // does not see the command's words.
+  request.command = {"/bin/sh", "-c", "umask 022; exec \"$@\"", "install"};
+  request.command.insert(request.command.end(), job.command.begin(), job.command.end());
+  request.env = {{"HOME", job.folder},
+                 {"PATH", absl::StrCat(job.folder, ":", job.folder, "/bin:", kPath)}};
   request.working_dir = job.folder;
-  request.folders = {{job.folder, FolderOwner::kApp, 0755, true}};
+  // The group is the agent's, so that it may move the tree away whatever is in it.
+  request.folders = {{job.folder, FolderOwner::kApp, 0775, true}};
   installs_[job.id] = request.id;
   Begin(std::move(request), job.timeout,
         [this, id = job.id, timeout = job.timeout, done = std::move(done)](ExecResult r) mutable {

@@ -130,6 +130,7 @@ void Agent::Shell::OnConnected(const DriverDescription& description, Inventory i
     if (IsApp(process.id)) logs_->AttemptStarted(process.id.instance_uid, process.id.attempt);
   }
   runner_->OnConnected(inventory);
+  RemoveDiscarded();
   Handle(DriverUp{description, std::move(inventory)});
 }
 

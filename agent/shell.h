@@ -51,6 +51,8 @@ class Agent::Shell : public DriverListener {
   absl::Status OpenJobs();
   absl::StatusOr<CoreOptions> MakeOptions(const std::string& entry);
   void OpenLink(const std::string& entry);
+  void Sweep();
+  void RemoveDiscarded();
   void Repeat(absl::Duration period, std::function<void()> what);
 
   // shell.cc

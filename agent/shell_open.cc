@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/leftovers.h"
 #include "agent/link/identity.h"
 #include "agent/shell.h"
 #include "common/build_info.h"
@@ -26,7 +27,7 @@ absl::Status Agent::Shell::MakeFolders() {
   for (const char* name : {"/instances", "/data", "/artifacts"}) {
     RETURN_IF_ERROR(EnsureDir(config_.state_dir + name, kPassThrough));
   }
-  for (const char* name : {"/logs", "/output"}) {
+  for (const char* name : {"/logs", "/output", "/discard"}) {
     RETURN_IF_ERROR(EnsureDir(config_.state_dir + name, kOwn));
   }
   return absl::OkStatus();
@@ -67,6 +68,7 @@ absl::Status Agent::Shell::OpenJobs() {
   logs.max_instance_bytes = config_.app_log_bytes;
   ASSIGN_OR_RETURN(logs_, LogReader::Create(*loop_, clock_, logs));
   blobs_ = std::make_unique<LinkBlobFetcher>(config_.entry, config_.identity_dir);
+  SetAsideLeftovers(config_.state_dir + "/artifacts", config_.state_dir + "/discard");
   ArtifactOptions artifacts;
   artifacts.cache_dir = config_.state_dir + "/artifacts";
   artifacts.max_cache_bytes = config_.artifact_cache_bytes;
@@ -107,12 +109,22 @@ absl::Status Agent::Shell::Open() {
   OpenLink(entry);
   Handle(TimerDue{});
   Repeat(config_.usage_period, [this] { driver_->SampleUsage(); });
-  Repeat(kSweepPeriod, [this] {
-    const AgentCore::Held held = core_->InUse();
-    logs_->Sweep(held.instances);
-    cache_->Collect(held.artifact_folders);
-  });
+  Repeat(kSweepPeriod, [this] { Sweep(); });
   return absl::OkStatus();
+}
+
+void Agent::Shell::Sweep() {
+  const AgentCore::Held held = core_->InUse();
+  logs_->Sweep(held.instances);
+  cache_->Collect(held.artifact_folders);
+  RemoveDiscarded();
+}
+
+void Agent::Shell::RemoveDiscarded() {
+  constexpr uint64_t kNobodysToken = 0;
+  std::vector<std::string> paths =
+      Discarded(config_.state_dir + "/artifacts", config_.state_dir + "/discard");
+  if (!paths.empty()) driver_->RemoveFolders(kNobodysToken, std::move(paths));
 }
 
 void Agent::Shell::OpenLink(const std::string& entry) {
