@@ -76,18 +76,11 @@ void LogTails::Collect(Sessions& sessions, const Moment& now, std::vector<Effect
     const CallId call = at->first;
     Tail& tail = at->second;
     if (tail.instances_changed) UpdateCursors(tail, sessions);
-    if (!tail.in_flight && !tail.ready.empty()) {
-      Sent sent = std::move(tail.ready.front());
-      tail.ready.pop_front();
-      tail.in_flight = true;
-      auto cursor = tail.cursors.find(sent.cursor);
-      if (cursor != tail.cursors.end() && sent.message->notice().empty()) {
-        cursor->second.piece_waits = false;
-        SetIdle(tail, sent.cursor, cursor->second);
-      }
-      out.push_back(StreamMessage{call, std::move(sent.message)});
-    }
     Read(call, tail, sessions, now);
+    if (!tail.in_flight && !tail.ready.empty()) {
+      out.push_back(StreamMessage{call, TakeReady(tail)});
+      Read(call, tail, sessions, now);  // Who brought it may read on.
+    }
     if (!tail.in_flight && Done(tail)) {
       out.push_back(StreamEnd{call, absl::OkStatus()});
       at = tails_.erase(at);
@@ -95,6 +88,18 @@ void LogTails::Collect(Sessions& sessions, const Moment& now, std::vector<Effect
       ++at;
     }
   }
+}
+
+std::shared_ptr<const api::TailLogsResponse> LogTails::TakeReady(Tail& tail) {
+  Sent sent = std::move(tail.ready.front());
+  tail.ready.pop_front();
+  tail.in_flight = true;
+  auto cursor = tail.cursors.find(sent.cursor);
+  if (cursor != tail.cursors.end() && sent.message->notice().empty()) {
+    cursor->second.piece_waits = false;
+    SetIdle(tail, sent.cursor, cursor->second);
+  }
+  return std::move(sent.message);
 }
 
 // A cursor per instance and stream: new ones begin at the end of the queue, those of instances that

@@ -81,6 +81,7 @@ class LogTails {
     int open_reads = 0;          // Cursors that are busy.
   };
 
+  std::shared_ptr<const api::TailLogsResponse> TakeReady(Tail& tail);
   void UpdateCursors(Tail& tail, Sessions& sessions);
   void Read(CallId call, Tail& tail, Sessions& sessions, const Moment& now);
   bool Reachable(Tail& tail, const CursorKey& key, Cursor& cursor, const Sessions& sessions);
