@@ -42,10 +42,7 @@ absl::StatusOr<const rec::NodeRecord*> Find(CallContext& context, const std::str
 // With what only the sessions know.
 api::Node View(CallContext& context, const std::string& name) {
   api::Node view = context.catalog.NodeView(name);
-  if (context.sessions.Connected(name)) {
-    *view.mutable_status()->mutable_lease_expire_time() =
-        ToTimestamp(context.sessions.LeaseExpires(name, context.now));
-  }
+  context.sessions.FillStatus(name, context.now, view.mutable_status());
   return view;
 }
 
@@ -170,10 +167,9 @@ absl::StatusOr<google::protobuf::Empty> DeleteNode(CallContext& context,
                       fmt::format("holds {} instances, such as {}; drain or revoke it first",
                                   instances.size(), *instances.begin()));
   }
-  for (const std::string& instance : instances) {
-    context.dirty.App(AppOf(instance));
-    context.catalog.RemoveInstance(instance);
-  }
+  // Reconciling their apps forgets them, but for the marks of where data was: a slot with NODE data
+  // must not be started on an empty folder elsewhere.
+  for (const std::string& instance : instances) context.dirty.App(AppOf(instance));
   FinishOperation(context.catalog, record->drain_operation(),
                   MakeError(absl::StatusCode::kAborted, "NODE_DELETED",
                             name + " was deleted while it was drained.", {{"name", name}}),
