@@ -36,11 +36,13 @@ class AppReconciler {
     for (const auto& [record, why] : plan.stuck) stuck[record->instance().name()] = why;
     Apply(view, plan);
     TrySetup(view, plan);
-    FollowGeneration();
+    FollowGeneration(view);
     NoteStuck(ground_, name_, stuck);
     ground_.dirty.SetWaitsForRoom(name_, !plan.unplaced.empty() || !stuck.empty());
     if (acted) progressed_ = true;
-    return Conclude(plan);
+    // The view points at what it saw, but what it saw may have its place elsewhere now.
+    if (changed_) view = ViewApp(catalog_, name_);
+    return Conclude(view, plan);
   }
 
  private:
@@ -57,8 +59,8 @@ class AppReconciler {
   }
 
   void SettleAttempts() {
-    AppView view = ViewApp(catalog_, name_);
-    if (view.record->setups().empty()) return;
+    if (app().setups().empty()) return;
+    const AppView view = ViewApp(catalog_, name_);
     for (auto& [key, setup] : SettleSetups(view, ground_.now.wall)) {
       (*catalog_.apps.Mutate(name_).mutable_setups())[key] = std::move(setup);
       progressed_ = true;
@@ -86,6 +88,7 @@ class AppReconciler {
   }
 
   void Apply(const AppView& view, const RolloutPlan& plan) {
+    if (plan.acts()) changed_ = true;
     for (const rec::InstanceRecord* record : plan.remove) {
       SetDesired(ground_, record->instance().name(), api::DESIRED_STATE_REMOVE,
                  view.deleted && view.record->purge());
@@ -108,6 +111,7 @@ class AppReconciler {
     // Only now: the slot of a setup has an instance that marks where its data is.
     for (const rec::InstanceRecord* record : SpentSetups(catalog_, view)) {
       if (!view.deleted) {
+        changed_ = true;
         SetDesired(ground_, record->instance().name(), api::DESIRED_STATE_REMOVE);
       }
     }
@@ -115,6 +119,7 @@ class AppReconciler {
 
   // Those that were leaving before the app was purged.
   void PurgeLeaving(const AppView& view) {
+    changed_ = true;
     for (const auto* records : {&view.surplus, &view.setups}) {
       for (const rec::InstanceRecord* record : *records) {
         SetDesired(ground_, record->instance().name(), api::DESIRED_STATE_REMOVE, true);
@@ -135,6 +140,7 @@ class AppReconciler {
       plan.unplaced[0] = std::move(*unplaced);
       return;
     }
+    changed_ = true;
     for (const rec::InstanceRecord* record : view.setups) {
       SetDesired(ground_, record->instance().name(), api::DESIRED_STATE_REMOVE);
     }
@@ -151,8 +157,7 @@ class AppReconciler {
   }
 
   // What runs on is told the app's new generation, so that it can be seen to follow it.
-  void FollowGeneration() {
-    const AppView view = ViewApp(catalog_, name_);
+  void FollowGeneration(const AppView& view) {
     if (!view.runs) return;
     const int64_t generation = view.record->app().generation();
     for (const SlotView& slot : view.slots) {
@@ -164,8 +169,7 @@ class AppReconciler {
     }
   }
 
-  absl::Duration Conclude(const RolloutPlan& plan) {
-    AppView view = ViewApp(catalog_, name_);
+  absl::Duration Conclude(const AppView& view, const RolloutPlan& plan) {
     const bool done = IsDone(view, plan);
     if (done && view.runs && !view.slots.empty()) NoteGood();
     api::AppStatus status =
@@ -272,6 +276,7 @@ class AppReconciler {
   const std::string name_;
   std::optional<Placer> placer_;
   bool progressed_ = false;
+  bool changed_ = false;  // Instances came, or should be something else.
 };
 
 }  // namespace
