@@ -1,5 +1,9 @@
+#include <grp.h>
 #include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
@@ -49,11 +53,25 @@ absl::Status ReadLabels(const std::vector<std::string>& texts,
   return absl::OkStatus();
 }
 
+// Root enrols on behalf of the user that the agent runs as, who owns the state folder: what is written
+// must be that user's.
+absl::Status BecomeOwner(const std::string& dir) {
+  struct stat owner {};
+  if (geteuid() != 0) return absl::OkStatus();
+  if (stat(dir.c_str(), &owner) != 0) return ErrnoError(errno, "look at " + dir);
+  if (owner.st_uid == 0) return absl::OkStatus();
+  if (setgroups(0, nullptr) != 0 || setgid(owner.st_gid) != 0 || setuid(owner.st_uid) != 0) {
+    return ErrnoError(errno, "become the owner of " + dir);
+  }
+  return absl::OkStatus();
+}
+
 // `appsup-agent enroll`: makes this machine a node.
 absl::Status EnrollNode(const AgentConfig& config, Arguments& arguments) {
   RETURN_IF_ERROR(ReadLabels(arguments.labels, &arguments.enrolment.labels));
   if (arguments.enrolment.entry.empty()) arguments.enrolment.entry = config.entry;
   RETURN_IF_ERROR(EnsureDir(config.state_dir, 0711));
+  RETURN_IF_ERROR(BecomeOwner(config.state_dir));
   ASSIGN_OR_RETURN(const Enrolled enrolled, Enroll(arguments.enrolment));
   RETURN_IF_ERROR(WriteIdentity(config.identity_dir, enrolled.identity));
   std::cout << "this machine is " << enrolled.node << " in environment " << enrolled.environment
