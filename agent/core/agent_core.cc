@@ -176,7 +176,7 @@ void AgentCore::State::RunDeadlines() {
     WithUid(uid, [](Instance& it, Turn& turn) { it.OnDeadline(turn); });
   }
   if (waiting_connection != 0 && now.boot >= started + options.driver_patience) SayHello();
-  if (session.Silent(now)) CloseSession("the entry does not answer heartbeats");
+  if (session.Silent(now)) CloseSession("the entry has not answered for a whole lease");
 }
 
 void AgentCore::State::WakeWaiting() {

@@ -26,7 +26,7 @@ void AgentCore::State::On(const LinkUp& event) {
 void AgentCore::State::SayHello() {
   said_drivers = node.driver.enforces;
   session.Up(std::exchange(waiting_connection, 0), MakeHello(),
-             last_index + (dirty.empty() && !node_dirty ? 0 : 1));
+             last_index + (dirty.empty() && !node_dirty ? 0 : 1), now);
 }
 
 std::vector<api::Hello> AgentCore::State::MakeHello() const {

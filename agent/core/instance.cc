@@ -52,7 +52,8 @@ void Instance::Assign(const api::Assignment& newer, Turn& turn) {
   *record_.mutable_assignment() = newer;
   // STOP and REMOVE may come without a spec; how to stop and where the data is stays known.
   if (!newer.has_spec()) *record_.mutable_assignment()->mutable_spec() = std::move(old_spec);
-  wanted_digest_ = SpecDigest(assignment());
+  const std::string old_digest = std::exchange(wanted_digest_, SpecDigest(assignment()));
+  if (wanted_digest_ != old_digest) record_.clear_restart();  // Its failures were the old spec's.
   turn.persist = turn.report = true;
   if (phase_ == Phase::kWaiting && !same_nonce) {
     // Somebody asked for a restart: no further waiting, and the count of failures begins anew.

@@ -22,8 +22,11 @@ absl::Duration DurationOr(const google::protobuf::Duration& proto, absl::Duratio
 
 }  // namespace
 
-void LinkSession::Up(uint64_t connection, std::vector<api::Hello> hello, uint64_t needed_index) {
+void LinkSession::Up(uint64_t connection, std::vector<api::Hello> hello, uint64_t needed_index,
+                     const Moment& now) {
   Down();
+  lease_ = kDefaultLease;
+  unanswered_since_ = now.boot;
   hello_index_ = needed_index;
   phase_ = Phase::kHello;
   connection_ = connection;
@@ -42,8 +45,14 @@ void LinkSession::Down() {
   complete_bytes_ = 0;
   applied_.reset();
   unanswered_since_ = absl::InfiniteDuration();
+  writing_since_ = absl::InfiniteDuration();
   heartbeat_ = 0;
   commands_.clear();
+}
+
+void LinkSession::Writable() {
+  writable_ = true;
+  writing_since_ = absl::InfiniteDuration();
 }
 
 void LinkSession::Welcomed(const api::Welcome& welcome, const Moment& now) {
@@ -52,6 +61,7 @@ void LinkSession::Welcomed(const api::Welcome& welcome, const Moment& now) {
   lease_ = DurationOr(welcome.lease(), kDefaultLease);
   next_heartbeat_ = now.boot;
   next_status_ = now.boot;
+  unanswered_since_ = absl::InfiniteDuration();
   usage_changed_ = true;
 }
 
@@ -164,6 +174,7 @@ std::shared_ptr<const LinkSession::Request> LinkSession::Next(ReportBook& report
   }
   if (!ready) return nullptr;
   writable_ = false;
+  writing_since_ = now.boot;
   return request;
 }
 
@@ -194,17 +205,17 @@ bool LinkSession::NextAnswer(Request* request) {
 }
 
 absl::Duration LinkSession::deadline(const ReportBook& reports, const Moment& now) const {
-  if (phase_ != Phase::kOpen) return absl::InfiniteDuration();
-  absl::Duration next = unanswered_since_ + lease_;
-  if (!writable_) return next;
+  absl::Duration next = SilentAt();
+  if (phase_ != Phase::kOpen || !writable_) return next;
   next = std::min(next, next_heartbeat_);
   // What is due but not durable waits for the journal, not for a time.
   if (reports.HasUnsent() && next_status_ > now.boot) next = std::min(next, next_status_);
   return next;
 }
 
-bool LinkSession::Silent(const Moment& now) const {
-  return phase_ == Phase::kOpen && now.boot - unanswered_since_ >= lease_;
+absl::Duration LinkSession::SilentAt() const {
+  if (phase_ == Phase::kDown) return absl::InfiniteDuration();
+  return std::min(unanswered_since_, writing_since_) + lease_;
 }
 
 }  // namespace appsup::agent

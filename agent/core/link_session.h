@@ -31,9 +31,10 @@ class LinkSession {
   explicit LinkSession(const CoreOptions& options) : options_(options) {}
 
   // `needed_index`: when the journal is durable up to it, what Hello says is.
-  void Up(uint64_t connection, std::vector<appsupervisor::v1::Hello> hello, uint64_t needed_index);
+  void Up(uint64_t connection, std::vector<appsupervisor::v1::Hello> hello, uint64_t needed_index,
+          const Moment& now);
   void Down();
-  void Writable() { writable_ = true; }
+  void Writable();
   void Welcomed(const appsupervisor::v1::Welcome& welcome, const Moment& now);
 
   // What to do with an Assignments message.
@@ -60,8 +61,8 @@ class LinkSession {
                                                                 const Moment& now);
   // When Next has to be asked again without news.
   absl::Duration deadline(const ReportBook& reports, const Moment& now) const;
-  // The entry has not answered a heartbeat for a whole lease.
-  bool Silent(const Moment& now) const;
+  // The entry has not answered Hello or a heartbeat, or taken a message, for a whole lease.
+  bool Silent(const Moment& now) const { return now.boot >= SilentAt(); }
 
   uint64_t connection() const { return connection_; }  // 0: down.
   bool open() const { return phase_ == Phase::kOpen; }
@@ -75,6 +76,7 @@ class LinkSession {
     std::optional<appsupervisor::v1::CommandResult> result;
   };
 
+  absl::Duration SilentAt() const;
   bool NextHeartbeat(const Moment& now, Request* request);
   bool NextAnswer(Request* request);
 
@@ -95,7 +97,9 @@ class LinkSession {
   absl::Duration heartbeat_period_;
   absl::Duration lease_;
   absl::Duration next_heartbeat_;
-  absl::Duration unanswered_since_ = absl::InfiniteDuration();  // Sending of the oldest heartbeat.
+  // Sending of the oldest Hello or heartbeat that was not answered; of the message under way.
+  absl::Duration unanswered_since_ = absl::InfiniteDuration();
+  absl::Duration writing_since_ = absl::InfiniteDuration();
   int64_t heartbeat_ = 0;
   appsupervisor::v1::ResourceTotals usage_;
   bool usage_changed_ = false;

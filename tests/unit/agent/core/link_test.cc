@@ -49,7 +49,7 @@ TEST_CASE("link: Hello comes first, then nothing before Welcome but heartbeats a
   world.Boot();
   world.ConnectDriver();
   world.LinkUpOnly();
-  world.Advance(absl::Seconds(30));
+  world.Advance(absl::Seconds(9));
   REQUIRE(world.received.size() == 1);
   const api::Hello& hello = world.received[0].hello();
   CHECK(hello.machine_id() == "m1");
@@ -220,7 +220,7 @@ TEST_CASE("link: only one message is under way, whatever happens") {
   world.writable = false;
   world.received.clear();
   world.Assign(RunAssignment("a"));
-  for (int i = 0; i < 20; ++i) world.Advance(absl::Seconds(2));
+  for (int i = 0; i < 4; ++i) world.Advance(absl::Seconds(2));
   CHECK(world.received.size() == 1);
   world.Handle(LinkWritable{world.connection});
   CHECK(world.received.size() == 2);
@@ -350,6 +350,17 @@ TEST_CASE("link: an entry that answers no heartbeat for a lease is left, once") 
   world.Advance(absl::Seconds(60));
   CHECK(world.Seen<CloseLink>().size() == 1);
   CHECK_FALSE(world.core->figures().connected);
+}
+
+TEST_CASE("link: an entry that takes no message, or never welcomes, is left") {
+  World world;
+  SECTION("takes no message") { world.writable = false; }
+  SECTION("never welcomes") {
+    world.Disconnect();
+    world.LinkUpOnly();
+  }
+  world.Advance(absl::Seconds(60));
+  CHECK(world.Seen<CloseLink>().size() == 1);
 }
 
 TEST_CASE("link: events of an older connection are ignored") {
