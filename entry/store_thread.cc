@@ -62,9 +62,9 @@ void StoreThread::CommitWaiting() {
     term = waiting_term_;
   }
   if (group.empty() || term != term_) return;
-  const absl::Time start = absl::Now();
+  const absl::Duration start = SystemClock().Now().boot;
   const absl::Status status = store_->Commit(group);
-  commit_seconds_.Observe(absl::ToDoubleSeconds(absl::Now() - start));
+  commit_seconds_.Observe(absl::ToDoubleSeconds(SystemClock().Now().boot - start));
   group_size_.Observe(static_cast<double>(group.size()));
   if (status.ok()) return answers_.committed(term, group.back().last_index);
   term_ = 0;

@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/join_token.h"
 #include "common/resource_name.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/grpc_status.h"
 #include "common/status.h"
 #include "common/tls.h"
@@ -66,10 +67,9 @@ absl::StatusOr<v1::EnrollResponse> CallEnroll(const std::string& entry, const Id
   const std::unique_ptr<v1::LinkService::Stub> stub =
       v1::LinkService::NewStub(MakeChannel(entry, identity, {}));
   grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  context.set_deadline(rpc::DeadlineIn(timeout));
   v1::EnrollResponse response;
-  const absl::Status status =
-      rpc::FromGrpcStatus(stub->Enroll(&context, request, &response));
+  const absl::Status status = rpc::FromGrpcStatus(stub->Enroll(&context, request, &response));
   if (!status.ok()) return Annotate(status, "the entry at " + entry);
   return response;
 }
@@ -136,9 +136,8 @@ absl::StatusOr<Identity> RenewIdentity(const Identity& identity, const std::stri
   ASSIGN_OR_RETURN(KeyAndCsr key, CreateKeyAndCsr(node.node));
   v1::EnrollRequest request;
   request.set_csr_pem(key.csr_pem);
-  ASSIGN_OR_RETURN(
-      v1::EnrollResponse response,
-      CallEnroll(entry.empty() ? identity.entry : entry, identity, request, timeout));
+  ASSIGN_OR_RETURN(v1::EnrollResponse response,
+                   CallEnroll(entry.empty() ? identity.entry : entry, identity, request, timeout));
   Identity renewed = identity;
   RETURN_IF_ERROR(Take(response, key.key_pem, &renewed));
   return renewed;

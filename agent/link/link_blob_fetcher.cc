@@ -6,6 +6,7 @@
 #include "agent/link/identity.h"
 #include "appsupervisor/v1/link.grpc.pb.h"
 #include "common/mutex.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/grpc_status.h"
 #include "common/status.h"
 
@@ -78,15 +79,14 @@ class Fetch {
  private:
   // Whether the operation under way did what it should.
   absl::StatusOr<bool> Await() {
-    const absl::Time until = absl::Now() + kPieceTimeout;
     void* tag = nullptr;
     bool ok = false;
-    for (;;) {
-      const auto next = queue_.AsyncNext(&tag, &ok, absl::ToChronoTime(absl::Now() + kPollPeriod));
+    for (absl::Duration waited; waited < kPieceTimeout; waited += kPollPeriod) {
+      const auto next = queue_.AsyncNext(&tag, &ok, rpc::DeadlineIn(kPollPeriod));
       if (next == grpc::CompletionQueue::GOT_EVENT) return ok;
       if (sink_.cancelled()) return absl::CancelledError("the blob is no longer wanted");
-      if (absl::Now() > until) return absl::UnavailableError("the entry stopped sending the blob");
     }
+    return absl::UnavailableError("the entry stopped sending the blob");
   }
 
   absl::Status Take() {

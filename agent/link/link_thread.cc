@@ -6,6 +6,7 @@
 
 #include "agent/link/identity.h"
 #include "common/log.h"
+#include "common/rpc/deadline.h"
 
 namespace appsup::agent {
 namespace {
@@ -90,8 +91,7 @@ void LinkThread::Run() {
     bool ok = false;
     const absl::Duration wait =
         std::clamp(NextTime() - clock_.Now().boot, absl::ZeroDuration(), kMaxWait);
-    switch (queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() +
-                                            absl::ToChronoMilliseconds(wait + absl::Milliseconds(1)))) {
+    switch (queue_.AsyncNext(&tag, &ok, rpc::DeadlineIn(wait + absl::Milliseconds(1)))) {
       case grpc::CompletionQueue::SHUTDOWN:
         return;
       case grpc::CompletionQueue::TIMEOUT:
@@ -174,8 +174,7 @@ void LinkThread::Opened() {
 void LinkThread::ReadMore() {
   MutexLock lock(&mutex_);
   // A cancelled stream is read on, to find its end.
-  read_wanted_ = stream_ != nullptr && held_messages_ >= kMaxHeldMessages &&
-                 !stream_->cancelled();
+  read_wanted_ = stream_ != nullptr && held_messages_ >= kMaxHeldMessages && !stream_->cancelled();
   if (stream_ != nullptr && !read_wanted_) stream_->Read();
 }
 
@@ -228,6 +227,7 @@ void LinkThread::Ended(const absl::Status& status) {
   event.status = status;
   if (std::exchange(up_, false)) {
     Log(LogLevel::kInfo, "link-down", {{"connection", event.connection}, {"status", status}});
+    last_failure_ = status.ToString();
     sink_(std::move(event));
   }
   RetryLater(status);
