@@ -52,7 +52,7 @@ class NodeReconciler {
     status.set_state(StateOf());
     if (!SameContent(before, after)) *catalog_.nodes.Mutate(name_).mutable_node() = after;
 
-    NoteReachability(status.state());
+    NoteReachability(before.status().state() != status.state(), status.state());
     const bool emptied = IsEmptied(before.status().state());
     if (emptied != IsEmptied(status.state()) || IsDesiredDrained() != emptied) TouchApps();
     if (OffersMore(before, after)) dirty_.RoomMade();
@@ -107,9 +107,17 @@ class NodeReconciler {
   }
 
   // A LOST node's instances are not known any more; nothing is stopped or replaced.
-  void NoteReachability(api::NodeState state) {
+  // They are all alike, so the first one tells whether there is anything to do: a node is looked at
+  // after each new instance.
+  void NoteReachability(bool changed, api::NodeState state) {
     const bool reachable = state != api::NODE_STATE_LOST && state != api::NODE_STATE_REVOKED;
-    for (const std::string& name : catalog_.InstancesOfNode(name_)) {
+    const std::set<std::string>& names = catalog_.InstancesOfNode(name_);
+    if (names.empty()) return;
+    if (!changed &&
+        catalog_.instances.Find(*names.begin())->instance().reachable() == reachable) {
+      return;
+    }
+    for (const std::string& name : names) {
       if (catalog_.instances.Find(name)->instance().reachable() == reachable) continue;
       catalog_.instances.Mutate(name).mutable_instance()->set_reachable(reachable);
       dirty_.App(AppOf(name));
