@@ -1,9 +1,11 @@
 #include "entry/core/app_validation.h"
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "common/resource_name.h"
-#include "entry/core/app_view.h"
+#include "entry/core/proto_time.h"
 #include "fmt/format.h"
 
 namespace appsup::entry {
@@ -16,6 +18,7 @@ constexpr size_t kMaxDisplayName = 200;
 constexpr size_t kMaxDescription = 4000;
 constexpr size_t kMaxIcon = 32 << 10;
 constexpr int kMaxEnvironments = 100;
+constexpr size_t kMaxCommandBytes = 2'000'000;
 constexpr int32_t kMaxReplicas = 1000;
 
 // Characters, not bytes.
@@ -84,6 +87,37 @@ void ValidateLabels(const std::string& path,
 void ValidateReplicas(const std::string& path, int32_t replicas, Violations& violations) {
   if (replicas < 0 || replicas > kMaxReplicas) {
     violations.Add(path, fmt::format("is {}; must be from 0 to {}", replicas, kMaxReplicas));
+  }
+}
+
+void ValidateCommand(const std::string& path,
+                     const google::protobuf::RepeatedPtrField<std::string>& command,
+                     Violations& violations) {
+  if (command.empty() || command[0].empty()) {
+    violations.Add(path, "is required: the program and its arguments");
+    return;
+  }
+  size_t bytes = 0;
+  for (int at = 0; at < command.size(); ++at) {
+    bytes += command[at].size() + 1;
+    if (command[at].find('\0') != std::string::npos) {
+      violations.Add(fmt::format("{}[{}]", path, at), "must not contain a NUL");
+    }
+  }
+  if (bytes > kMaxCommandBytes) {
+    violations.Add(path, fmt::format("has {} bytes together; at most {} are allowed", bytes,
+                                     kMaxCommandBytes));
+  }
+}
+
+void ValidateDuration(const std::string& path, bool is_set,
+                      const google::protobuf::Duration& duration, absl::Duration least,
+                      absl::Duration most, Violations& violations) {
+  if (!is_set) return;
+  const absl::Duration value = FromProtoDuration(duration);
+  if (value < least || value > most) {
+    violations.Add(path, fmt::format("is {}; must be from {} to {}", absl::FormatDuration(value),
+                                     absl::FormatDuration(least), absl::FormatDuration(most)));
   }
 }
 

@@ -25,10 +25,12 @@ void ValidateText(const std::string& path, const std::string& text, size_t max_c
                   Violations& violations);
 void ValidateReplicas(const std::string& path, int32_t replicas, Violations& violations);
 
-// Used by app_validation.cc; spec_validation.cc and check_validation.cc.
+// Parts of ValidateApp, in spec_validation.cc and check_validation.cc.
 void ValidateSpec(const std::string& path, const api::AppSpec& spec, Violations& violations);
 void ValidateCheck(const std::string& path, const api::Check& check, const api::AppSpec& spec,
                    Violations& violations);
+
+// Used by both.
 void ValidateCommand(const std::string& path,
                      const google::protobuf::RepeatedPtrField<std::string>& command,
                      Violations& violations);

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "google/protobuf/message.h"
 
 namespace appsup::entry {
@@ -35,6 +37,13 @@ struct FieldPath {
 // Looks in the type itself, then in its `spec`, then in its `status`. False if it is nowhere.
 bool ResolvePath(const google::protobuf::Descriptor& type, const std::vector<std::string>& path,
                  FieldPath* resolved);
+
+// Values as filters write them; nothing if the text is none.
+// RUN_STATE_RUNNING is also called RUNNING.
+const google::protobuf::EnumValueDescriptor* EnumValue(const google::protobuf::EnumDescriptor& type,
+                                                       const std::string& word);
+std::optional<double> NumberOf(const std::string& text);
+std::optional<absl::Time> TimeOf(const std::string& text);  // RFC 3339.
 
 // OK if the value fits the field that the path names.
 absl::Status CheckComparison(const google::protobuf::Descriptor& type,

@@ -54,10 +54,12 @@ void Housekeeping::ExpireOperations(const Moment& now) {
 
 void Housekeeping::LimitOperations() {
   if (!catalog_.operations.changed()) return;
-  const std::map<std::string, int64_t> counts = catalog_.operation_counts();
-  for (const auto& [project, count] : counts) {
-    int64_t excess = count - options_.max_operations_per_project;
-    const std::string prefix = OperationsOf(project);
+  std::vector<std::pair<std::string, int64_t>> excesses;
+  for (const auto& [project, count] : catalog_.operation_counts()) {
+    const int64_t excess = count - options_.max_operations_per_project;
+    if (excess > 0) excesses.emplace_back(OperationsOf(project), excess);
+  }
+  for (auto& [prefix, excess] : excesses) {
     const auto& rows = catalog_.operations.rows();
     for (auto row = rows.lower_bound(prefix);
          excess > 0 && row != rows.end() && row->first.starts_with(prefix);) {

@@ -81,7 +81,10 @@ bool HasGivenUp(const rec::InstanceRecord& record, const api::AppSpec& spec) {
 
 bool IsCrashLooping(const rec::InstanceRecord& record, const api::AppSpec& spec) {
   const int32_t set = spec.restart().crash_loop().count();
-  return record.instance().restarts() >= (set > 0 ? set : kDefaultCrashLoopCount);
+  // Each restart followed an exit, and the present wait follows one more.
+  const int32_t exits =
+      record.instance().restarts() + (record.instance().has_next_attempt_time() ? 1 : 0);
+  return exits >= (set > 0 ? set : kDefaultCrashLoopCount);
 }
 
 bool KeepsNodeData(const api::AppSpec& spec) { return spec.data().kind() == api::DATA_KIND_NODE; }

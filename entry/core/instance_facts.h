@@ -31,7 +31,7 @@ bool HasCompleted(const appsupervisor::store::v1::InstanceRecord& record,
 bool HasGivenUp(const appsupervisor::store::v1::InstanceRecord& record,
                 const appsupervisor::v1::AppSpec& spec);
 
-// As often restarted as makes a crash loop.
+// It ended as often as makes a crash loop.
 bool IsCrashLooping(const appsupervisor::store::v1::InstanceRecord& record,
                     const appsupervisor::v1::AppSpec& spec);
 

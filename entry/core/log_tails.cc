@@ -193,6 +193,7 @@ void LogTails::Ask(CallId call, Tail& tail, const CursorKey& key, Cursor& cursor
     read.mutable_since()->set_seconds(1);  // The oldest that is kept.
   } else if (request.has_since()) {
     *read.mutable_since() = request.since();
+    read.set_lines(request.lines());  // With both, what is less.
   } else {
     read.set_lines(request.lines() == 0 ? kDefaultLines : request.lines());
   }

@@ -13,7 +13,6 @@
 namespace appsup::entry {
 namespace {
 
-constexpr size_t kMaxCommandBytes = 2'000'000;
 constexpr size_t kMaxPath = 4096;
 constexpr size_t kMaxEnv = 256;
 constexpr size_t kMaxEnvBytes = 128 << 10;
@@ -38,8 +37,8 @@ void ValidatePath(const std::string& field, const std::string& path, Violations&
   }
 }
 
-template <class Message>
-void ValidateEnums(const std::string& path, const Message& message, Violations& violations) {
+void ValidateEnums(const std::string& path, const google::protobuf::Message& message,
+                   Violations& violations) {
   const auto* descriptor = message.GetDescriptor();
   const auto* reflection = message.GetReflection();
   for (int at = 0; at < descriptor->field_count(); ++at) {
@@ -232,37 +231,6 @@ void ValidateUpdate(const std::string& path, const api::Update& update, Violatio
 }
 
 }  // namespace
-
-void ValidateCommand(const std::string& path,
-                     const google::protobuf::RepeatedPtrField<std::string>& command,
-                     Violations& violations) {
-  if (command.empty() || command[0].empty()) {
-    violations.Add(path, "is required: the program and its arguments");
-    return;
-  }
-  size_t bytes = 0;
-  for (int at = 0; at < command.size(); ++at) {
-    bytes += command[at].size() + 1;
-    if (HasNul(command[at])) {
-      violations.Add(fmt::format("{}[{}]", path, at), "must not contain a NUL");
-    }
-  }
-  if (bytes > kMaxCommandBytes) {
-    violations.Add(path, fmt::format("has {} bytes together; at most {} are allowed", bytes,
-                                     kMaxCommandBytes));
-  }
-}
-
-void ValidateDuration(const std::string& path, bool is_set,
-                      const google::protobuf::Duration& duration, absl::Duration least,
-                      absl::Duration most, Violations& violations) {
-  if (!is_set) return;
-  const absl::Duration value = FromProtoDuration(duration);
-  if (value < least || value > most) {
-    violations.Add(path, fmt::format("is {}; must be from {} to {}", absl::FormatDuration(value),
-                                     absl::FormatDuration(least), absl::FormatDuration(most)));
-  }
-}
 
 void ValidateSpec(const std::string& path, const api::AppSpec& spec, Violations& violations) {
   ValidateEnums(path, spec, violations);

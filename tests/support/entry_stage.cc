@@ -134,7 +134,7 @@ void FakeAgent::Live(Held& held) {
       break;
     case Behaviour::kCrashes:
       status.set_state(api::INSTANCE_STATE_STARTING);
-      status.set_restarts(status.restarts() + 5);
+      status.set_restarts(status.restarts() + 4);
       status.mutable_exit()->set_code(1);
       status.mutable_next_attempt_time()->set_seconds(1'700'000'060);
       status.set_message("exited with code 1");

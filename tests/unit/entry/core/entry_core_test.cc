@@ -38,6 +38,26 @@ TEST_CASE("entry core: nothing is shown before it is durable, reads included") {
   CHECK(entry.TakeReply(second)->ok());
 }
 
+TEST_CASE("entry core: of two creates of one id under way at once, one wins") {
+  CoreHarness entry;
+  entry.HoldCommits(true);
+  const CallId first = entry.Send("AppService/CreateApp", NewApp("web"));
+  const CallId second = entry.Send("AppService/CreateApp", NewApp("web"));
+  api::CreateAppRequest request = NewApp("crm");
+  request.set_request_id(kId);
+  const CallId third = entry.Send("AppService/CreateApp", request);
+  const CallId repeat = entry.Send("AppService/CreateApp", request);
+  entry.HoldCommits(false);
+  CHECK(entry.TakeReply(first)->ok());
+  CHECK(absl::IsAlreadyExists(entry.TakeReply(second)->status()));
+  const auto done = entry.TakeReply(third);
+  const auto again = entry.TakeReply(repeat);
+  REQUIRE(done->ok());
+  REQUIRE(again->ok());
+  CHECK(static_cast<const api::Operation&>(***done).name() ==
+        static_cast<const api::Operation&>(***again).name());
+}
+
 TEST_CASE("entry core: a failed commit answers every open call UNAVAILABLE") {
   CoreHarness entry;
   auto done = entry.Call<api::Operation>("AppService/CreateApp", NewApp("old"));
@@ -146,6 +166,23 @@ TEST_CASE("entry core: a row that cannot be read stops the start and is named") 
   REQUIRE_FALSE(core.ok());
   CHECK(core.status().code() == absl::StatusCode::kDataLoss);
   CHECK(core.status().message().find("projects/default/apps/web") != absl::string_view::npos);
+}
+
+TEST_CASE("entry core: the change log is trimmed by age, in memory and in the store") {
+  CoreHarness entry;
+  REQUIRE(entry.Call<api::Operation>("AppService/CreateApp", NewApp("old")).ok());
+  entry.Advance(absl::Hours(6 * 24));
+  CHECK(entry.catalog().meta.Find("catalog")->oldest_index() == 0);
+  REQUIRE(entry.Call<api::Operation>("AppService/CreateApp", NewApp("new")).ok());
+  entry.Advance(absl::Hours(25));
+  const int64_t oldest = entry.catalog().meta.Find("catalog")->oldest_index();
+  CHECK(oldest > 1);
+  const CoreHarness::Backup store = entry.TakeBackup();
+  REQUIRE_FALSE(store.log.empty());
+  CHECK(store.log.front().index >= oldest);
+  api::Event first;
+  REQUIRE(first.ParseFromString(store.log.front().event));
+  CHECK(IdOf(first.name()) == "new");
 }
 
 TEST_CASE("entry core: an unknown method is UNIMPLEMENTED") {
