@@ -25,8 +25,8 @@ NewOperation Describe(CallContext& context, const std::string& name, const std::
   return operation;
 }
 
-// The spec failed in a rollout and an older revision is the target again: the operator wants another
-// try.
+// The spec failed in a rollout and an older revision is the target again: the operator wants
+// another try.
 bool IsRolledBack(const rec::AppRecord& record) {
   return record.failed_revision() != 0 && record.target_revision() != record.last_revision();
 }

@@ -24,9 +24,10 @@ absl::StatusOr<api::Operation> CreateNamed(CallContext& context, const std::stri
   if (context.catalog.projects.Find(project) == nullptr) return NotFound("Project", project);
   if (const rec::AppRecord* existing = context.catalog.apps.Find(name)) {
     return AlreadyExists(
-        name, existing->app().has_delete_time()
-                  ? "it is deleted: undelete it, or delete it with `purge` and wait until it is gone"
-                  : "update it, or choose another app_id");
+        name,
+        existing->app().has_delete_time()
+            ? "it is deleted: undelete it, or delete it with `purge` and wait until it is gone"
+            : "update it, or choose another app_id");
   }
   if (!validate_only) return InsertApp(context, name, app);
   api::App would_be = app;
@@ -143,8 +144,7 @@ void ListSorted(const CallContext& context, const ListQuery& query, const OrderB
     if (key > query.cursor()) found.emplace_back(std::move(key), row->first);
   }
   const size_t size = std::min(query.size(), found.size());
-  std::partial_sort(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(size),
-                    found.end());
+  std::partial_sort(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(size), found.end());
   for (size_t at = 0; at < size; ++at) {
     *response.add_apps() = context.catalog.AppView(found[at].second);
   }
@@ -171,15 +171,16 @@ absl::StatusOr<api::ListAppsResponse> ListApps(CallContext& context,
     ListSorted(context, query, order, prefix, request.show_deleted(), response);
     return response;
   }
-  response.set_next_page_token(
-      ListRows(query, context.catalog.apps.rows(), prefix,
-               [&](const std::string& name, const rec::AppRecord& record) {
-                 if (record.app().has_delete_time() && !request.show_deleted()) return false;
-                 api::App view = context.catalog.AppView(name);
-                 if (!query.filter().Matches(view)) return false;
-                 *response.add_apps() = std::move(view);
-                 return true;
-               }));
+  response.set_next_page_token(ListRows(query, context.catalog.apps.rows(), prefix,
+                                        [&](const std::string& name, const rec::AppRecord& record) {
+                                          if (record.app().has_delete_time() &&
+                                              !request.show_deleted())
+                                            return false;
+                                          api::App view = context.catalog.AppView(name);
+                                          if (!query.filter().Matches(view)) return false;
+                                          *response.add_apps() = std::move(view);
+                                          return true;
+                                        }));
   return response;
 }
 

@@ -57,8 +57,8 @@ void ValidateText(const std::string& path, const std::string& text, size_t max_c
                   Violations& violations) {
   const size_t length = Length(text);
   if (length > max_characters) {
-    violations.Add(path, fmt::format("has {} characters; at most {} are allowed", length,
-                                     max_characters));
+    violations.Add(
+        path, fmt::format("has {} characters; at most {} are allowed", length, max_characters));
   }
 }
 
@@ -66,20 +66,19 @@ void ValidateLabels(const std::string& path,
                     const google::protobuf::Map<std::string, std::string>& labels,
                     Violations& violations) {
   if (labels.size() > kMaxLabels) {
-    violations.Add(path, fmt::format("has {} labels; at most {} are allowed", labels.size(),
-                                     kMaxLabels));
+    violations.Add(path,
+                   fmt::format("has {} labels; at most {} are allowed", labels.size(), kMaxLabels));
   }
   // In a fixed order, whatever the map's.
   std::map<std::string, std::string> ordered(labels.begin(), labels.end());
   for (const auto& [key, value] : ordered) {
     if (key.empty() || Length(key) > kMaxLabelLength) {
-      violations.Add(path, fmt::format("key {} must have 1 to {} characters", Quoted(key),
-                                       kMaxLabelLength));
+      violations.Add(
+          path, fmt::format("key {} must have 1 to {} characters", Quoted(key), kMaxLabelLength));
     }
     if (Length(value) > kMaxLabelLength) {
-      violations.Add(path + "." + key,
-                     fmt::format("has {} characters; at most {} are allowed", Length(value),
-                                 kMaxLabelLength));
+      violations.Add(path + "." + key, fmt::format("has {} characters; at most {} are allowed",
+                                                   Length(value), kMaxLabelLength));
     }
   }
 }

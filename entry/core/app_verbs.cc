@@ -22,8 +22,8 @@ api::AppState StateOf(const CallContext& context, const std::string& name) {
 }
 
 // The app is wanted as it is wanted already: the operation on its way is the one to wait for.
-api::Operation AlreadyWanted(CallContext& context, const std::string& name,
-                             const std::string& kind, bool reached) {
+api::Operation AlreadyWanted(CallContext& context, const std::string& name, const std::string& kind,
+                             bool reached) {
   if (const rec::OperationRecord* open = OpenOperation(context.catalog, name)) {
     return open->operation();
   }
@@ -38,8 +38,7 @@ api::Operation SetRunState(CallContext& context, const rec::AppRecord& record,
   return WriteApp(context, changed, kind);
 }
 
-absl::StatusOr<api::Operation> StartApp(CallContext& context,
-                                        const api::StartAppRequest& request) {
+absl::StatusOr<api::Operation> StartApp(CallContext& context, const api::StartAppRequest& request) {
   ASSIGN_OR_RETURN(const rec::AppRecord* record,
                    FindLiveApp(context, request.name(), request.etag()));
   if (IsStopped(record->app())) {
@@ -81,8 +80,7 @@ absl::StatusOr<api::Operation> RestartApp(CallContext& context,
   return RestartAll(context, request.name(), "RESTART");
 }
 
-absl::StatusOr<api::Operation> ScaleApp(CallContext& context,
-                                        const api::ScaleAppRequest& request) {
+absl::StatusOr<api::Operation> ScaleApp(CallContext& context, const api::ScaleAppRequest& request) {
   Violations violations;
   ValidateReplicas("replicas", request.replicas(), violations);
   RETURN_IF_ERROR(violations.ToStatus());
@@ -165,8 +163,8 @@ api::Operation DecideSetup(CallContext& context, const std::string& name, int64_
 absl::StatusOr<api::Operation> RetrySetup(CallContext& context,
                                           const api::RetrySetupRequest& request) {
   ASSIGN_OR_RETURN(const rec::AppRecord* record, FindLiveApp(context, request.name(), ""));
-  const int64_t number = FindSetup(
-      context, *record, {api::SETUP_STATE_FAILED, api::SETUP_STATE_OUTCOME_UNKNOWN});
+  const int64_t number =
+      FindSetup(context, *record, {api::SETUP_STATE_FAILED, api::SETUP_STATE_OUTCOME_UNKNOWN});
   if (number == 0) {
     return WrongState("NO_SETUP_TO_RETRY", request.name(),
                       "has no setup that failed or whose outcome is unknown");

@@ -88,8 +88,8 @@ class Catalog {
 
   bool changed() const;
 
-  // Everything since the last call. `actor` is put on the change entries whose record was written by
-  // an operator; who wrote what is noted by SetActor. Call only if changed().
+  // Everything since the last call. `actor` is put on the change entries whose record was written
+  // by an operator; who wrote what is noted by SetActor. Call only if changed().
   Transaction TakeTransaction(absl::Time now);
 
   // What the last TakeTransaction made change entries of, in their order.

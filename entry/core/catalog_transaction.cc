@@ -15,8 +15,7 @@ namespace {
 class ChangeWriter {
  public:
   ChangeWriter(absl::Time now, const std::map<std::string, std::string, std::less<>>& actors,
-               int64_t first_index, Transaction& transaction,
-               std::vector<ChangedResource>& changed)
+               int64_t first_index, Transaction& transaction, std::vector<ChangedResource>& changed)
       : now_(ToTimestamp(now)),
         actors_(actors),
         next_index_(first_index),
@@ -106,7 +105,8 @@ void WriteRows(const Catalog& catalog, Transaction& transaction) {
 
 bool Catalog::changed() const {
   bool changed = false;
-  ForEachTable(*this, [&](const char*, const auto& table) { changed = changed || table.changed(); });
+  ForEachTable(*this,
+               [&](const char*, const auto& table) { changed = changed || table.changed(); });
   return changed;
 }
 
@@ -121,7 +121,8 @@ Transaction Catalog::TakeTransaction(absl::Time now) {
                     [](const auto& record) { return &record.environment(); });
   writer.CompareAll("Node", nodes, [](const auto& record) { return &record.node(); });
   CompareApps(*this, writer);
-  writer.CompareAll("AppRevision", revisions, [](const auto& record) { return &record.revision(); });
+  writer.CompareAll("AppRevision", revisions,
+                    [](const auto& record) { return &record.revision(); });
   writer.CompareAll("Instance", instances, [](const auto& record) { return &record.instance(); });
   writer.CompareAll("Operation", operations,
                     [](const auto& record) { return &record.operation(); });

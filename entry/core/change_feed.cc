@@ -15,8 +15,7 @@ namespace {
 
 constexpr int kReadLimit = 256;  // Entries per ReadChanges.
 
-bool Matches(const Filter& filter, const google::protobuf::Any& resource,
-             const std::string& kind) {
+bool Matches(const Filter& filter, const google::protobuf::Any& resource, const std::string& kind) {
   if (filter.empty()) return true;
   for (const ResourceKind& known : ResourceKinds()) {
     if (known.name != kind) continue;
@@ -134,9 +133,8 @@ void ChangeFeed::Snapshot(CallId call, Watcher& watcher, const Moment& now,
   const std::vector<ResourceKind>& kinds = ResourceKinds();
   while (watcher.kind < kinds.size()) {
     const ResourceKind& kind = kinds[watcher.kind];
-    const std::string name = watcher.spec.kinds.contains(kind.name)
-                                 ? kind.next(catalog_, watcher.after)
-                                 : std::string();
+    const std::string name =
+        watcher.spec.kinds.contains(kind.name) ? kind.next(catalog_, watcher.after) : std::string();
     if (name.empty()) {
       ++watcher.kind;
       watcher.after.clear();
@@ -220,9 +218,9 @@ std::shared_ptr<api::Event> ChangeFeed::EventFor(Watcher& watcher, const Entry& 
   if (watcher.spec.filter.empty()) return event;
   const bool matches = Matches(watcher.spec.filter, event->resource(), entry.kind);
   auto known = watcher.matched.find(entry.name);
-  const bool matched = event->type() != api::EVENT_TYPE_CREATED &&
-                       (known == watcher.matched.end() ? !watcher.began_with_snapshot
-                                                       : known->second);
+  const bool matched =
+      event->type() != api::EVENT_TYPE_CREATED &&
+      (known == watcher.matched.end() ? !watcher.began_with_snapshot : known->second);
   if (event->type() == api::EVENT_TYPE_DELETED) {
     watcher.matched.erase(entry.name);
     return matches ? event : nullptr;

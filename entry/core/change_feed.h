@@ -103,7 +103,7 @@ class ChangeFeed {
 
   const CoreOptions& options_;
   const Catalog& catalog_;
-  int64_t ring_after_;      // The ring has all entries after this index, which is durable.
+  int64_t ring_after_;  // The ring has all entries after this index, which is durable.
   std::deque<Entry> ring_;
   int64_t durable_index_ = 0;
   std::map<CallId, Watcher> watchers_;

@@ -33,9 +33,9 @@ void ValidatePortOf(const std::string& field, const std::string& port, const api
   if (port.empty()) {
     violations.Add(field, "is required: the name of a port of the app, or a number");
   } else {
-    violations.Add(field, fmt::format("the app has no port {}; {}", Quoted(port),
-                                      names.empty() ? "it has no ports at all"
-                                                    : "it has " + names));
+    violations.Add(field,
+                   fmt::format("the app has no port {}; {}", Quoted(port),
+                               names.empty() ? "it has no ports at all" : "it has " + names));
   }
 }
 
@@ -108,9 +108,9 @@ void ValidateCheck(const std::string& path, const api::Check& check, const api::
   for (auto [name, value] : {std::pair("success_threshold", check.success_threshold()),
                              {"failure_threshold", check.failure_threshold()}}) {
     if (value < 0 || value > kMaxThreshold) {
-      violations.Add(path + "." + name,
-                     fmt::format("is {}; must be from 1 to {}, or 0 for the default", value,
-                                 kMaxThreshold));
+      violations.Add(
+          path + "." + name,
+          fmt::format("is {}; must be from 1 to {}, or 0 for the default", value, kMaxThreshold));
     }
   }
 }

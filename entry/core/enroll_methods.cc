@@ -58,15 +58,17 @@ absl::Status CheckTakeOver(CallContext& context, const rec::NodeRecord& record,
                            const std::string& machine_id) {
   const std::string& name = record.node().name();
   if (record.machine_id() != machine_id) {
-    return NodeIdTaken(name, "belongs to another machine; choose another --node-id, or delete that "
-                             "node first");
+    return NodeIdTaken(name,
+                       "belongs to another machine; choose another --node-id, or delete that "
+                       "node first");
   }
   const api::NodeState state = record.node().status().state();
-  const bool silent = record.revoked() || state == api::NODE_STATE_LOST ||
-                      state == api::NODE_STATE_UNSPECIFIED;
+  const bool silent =
+      record.revoked() || state == api::NODE_STATE_LOST || state == api::NODE_STATE_UNSPECIFIED;
   if (silent || !context.sessions.Connected(name)) return absl::OkStatus();
-  return NodeIdTaken(name, "is this machine's, and an agent of it is connected; stop that agent or "
-                           "revoke the node first, or choose another --node-id");
+  return NodeIdTaken(name,
+                     "is this machine's, and an agent of it is connected; stop that agent or "
+                     "revoke the node first, or choose another --node-id");
 }
 
 // The node as a new member: a new uid, so that older certificates mean nothing.

@@ -82,8 +82,7 @@ Overloaded(Handlers...) -> Overloaded<Handlers...>;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<EntryCore>> EntryCore::Create(const CoreOptions& options,
-                                                             const CatalogRows& rows,
-                                                             int64_t epoch,
+                                                             const CatalogRows& rows, int64_t epoch,
                                                              const std::string& timeline,
                                                              const Moment& now) {
   auto state = std::make_unique<State>(options, SeedFor(options, timeline));
@@ -96,8 +95,8 @@ absl::StatusOr<std::unique_ptr<EntryCore>> EntryCore::Create(const CoreOptions& 
   s.requests = std::make_unique<RequestLog>(s.options, s.catalog);
   s.housekeeping = std::make_unique<Housekeeping>(s.options, s.catalog, s.dirty, *s.requests);
   s.waiters = std::make_unique<Waiters>(s.options, s.catalog);
-  s.sessions = std::make_unique<Sessions>(s.options, s.catalog, s.dirty, s.ids, epoch, timeline,
-                                          now);
+  s.sessions =
+      std::make_unique<Sessions>(s.options, s.catalog, s.dirty, s.ids, epoch, timeline, now);
   for (const auto& [name, record] : s.catalog.nodes.rows()) s.dirty.Node(name);
   for (const auto& [name, record] : s.catalog.apps.rows()) s.dirty.App(name);
   return std::unique_ptr<EntryCore>(new EntryCore(std::move(state)));

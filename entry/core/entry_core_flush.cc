@@ -104,9 +104,9 @@ void EntryCore::State::Show(int64_t index, Effect effect, std::vector<Effect>& o
 }
 
 void EntryCore::State::SetTimerIfNeeded(const Moment& now, std::vector<Effect>& out) {
-  absl::Duration next = std::min({app_schedule.next(), node_schedule.next(),
-                                  sessions->next_deadline(), housekeeping->next_deadline(),
-                                  waiters->next_deadline()});
+  absl::Duration next =
+      std::min({app_schedule.next(), node_schedule.next(), sessions->next_deadline(),
+                housekeeping->next_deadline(), waiters->next_deadline()});
   if (!dirty.empty()) next = now.boot;
   if (next == timer) return;
   timer = next;

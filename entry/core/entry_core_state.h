@@ -40,7 +40,7 @@ struct EntryCore::State {
   std::map<CallId, bool> open_calls;  // Not answered yet; true: answered by a stream.
   std::vector<Effect> replies;        // Of this round; they wait for Flush.
   CommitGate<Effect> gate;
-  std::vector<Effect> ready;  // Released; performed at the next Flush.
+  std::vector<Effect> ready;                        // Released; performed at the next Flush.
   absl::Duration timer = absl::InfiniteDuration();  // As the shell knows it.
   bool failed = false;
 

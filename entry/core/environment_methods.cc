@@ -128,7 +128,8 @@ std::string Users(const Catalog& catalog, const std::string& id) {
     }
   }
   for (const auto& [name, record] : catalog.instances.rows()) {
-    if (record.instance().environment() == id) return "still holds " + name + "; wait until it is gone";
+    if (record.instance().environment() == id)
+      return "still holds " + name + "; wait until it is gone";
   }
   return "";
 }

@@ -13,9 +13,9 @@ namespace appsup::entry {
 struct FilterNode;
 
 // A filter as in AIP-160: `state = FAILED AND labels.tier = gold`. Comparisons = != < <= > >= and
-// `:` (has), joined by AND, OR (which binds tighter), NOT, `-` and parentheses. A path names a field
-// of the resource, of its spec or of its status; a map's key follows a dot. Enum values may leave
-// out their type's prefix. Immutable, cheap to copy, any thread.
+// `:` (has), joined by AND, OR (which binds tighter), NOT, `-` and parentheses. A path names a
+// field of the resource, of its spec or of its status; a map's key follows a dot. Enum values may
+// leave out their type's prefix. Immutable, cheap to copy, any thread.
 class Filter {
  public:
   // Matches everything.

@@ -97,7 +97,7 @@ absl::Status CheckValue(const FieldDescriptor& field, const Comparison& comparis
                : WrongValue(comparison, "expected one of " + EnumWords(*field.enum_type()));
   }
   return NumberOf(comparison.value).has_value() ? absl::OkStatus()
-                                              : WrongValue(comparison, "expected a number");
+                                                : WrongValue(comparison, "expected a number");
 }
 
 }  // namespace

@@ -70,14 +70,13 @@ class Value {
       case FieldDescriptor::CPPTYPE_STRING:
         return StringHolds(op, String(), value);
       case FieldDescriptor::CPPTYPE_BOOL:
-        return entry::Holds(op, Order(Get(&Reflection::GetBool, &Reflection::GetRepeatedBool),
-                                      value == "true"));
+        return entry::Holds(
+            op, Order(Get(&Reflection::GetBool, &Reflection::GetRepeatedBool), value == "true"));
       case FieldDescriptor::CPPTYPE_ENUM: {
         const auto* wanted = EnumValue(*field_.enum_type(), value);
-        return wanted != nullptr &&
-               entry::Holds(op, Order(Get(&Reflection::GetEnumValue,
-                                          &Reflection::GetRepeatedEnumValue),
-                                      wanted->number()));
+        return wanted != nullptr && entry::Holds(op, Order(Get(&Reflection::GetEnumValue,
+                                                               &Reflection::GetRepeatedEnumValue),
+                                                           wanted->number()));
       }
       case FieldDescriptor::CPPTYPE_MESSAGE:
         return MessageHolds(op, value);
@@ -97,9 +96,7 @@ class Value {
                       : (reflection_.*repeated)(message_, &field_, index_);
   }
 
-  std::string String() const {
-    return Get(&Reflection::GetString, &Reflection::GetRepeatedString);
-  }
+  std::string String() const { return Get(&Reflection::GetString, &Reflection::GetRepeatedString); }
 
   bool IsSet() const {
     if (index_ >= 0) return true;
@@ -128,9 +125,8 @@ class Value {
     if (index_ < 0 && !reflection_.HasField(message_, &field_)) {
       return op == FilterOperator::kNotEqual;
     }
-    const Message& inner = index_ < 0
-                               ? reflection_.GetMessage(message_, &field_)
-                               : reflection_.GetRepeatedMessage(message_, &field_, index_);
+    const Message& inner = index_ < 0 ? reflection_.GetMessage(message_, &field_)
+                                      : reflection_.GetRepeatedMessage(message_, &field_, index_);
     if (const auto* time = dynamic_cast<const google::protobuf::Timestamp*>(&inner)) {
       std::optional<absl::Time> wanted = TimeOf(value);
       return wanted.has_value() && entry::Holds(op, Order(FromTimestamp(*time), *wanted));

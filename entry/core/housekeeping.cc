@@ -43,7 +43,8 @@ void Housekeeping::ExpireOperations(const Moment& now) {
   for (const auto& [project, count] : counts) {
     const std::string prefix = OperationsOf(project);
     const auto& rows = catalog_.operations.rows();
-    for (auto row = rows.lower_bound(prefix); row != rows.end() && row->first.starts_with(prefix);) {
+    for (auto row = rows.lower_bound(prefix);
+         row != rows.end() && row->first.starts_with(prefix);) {
       const api::Operation& operation = (row++)->second.operation();
       if (!operation.done()) continue;
       if (FromTimestamp(operation.end_time()) + options_.operation_kept > now.wall) break;

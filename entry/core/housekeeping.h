@@ -12,8 +12,8 @@
 
 namespace appsup::entry {
 
-// Forgets what has been kept long enough: request ids, join tokens, operations, deleted apps and the
-// change log's oldest entries. Once a minute. Deleted apps are timed by BOOTTIME from when they
+// Forgets what has been kept long enough: request ids, join tokens, operations, deleted apps and
+// the change log's oldest entries. Once a minute. Deleted apps are timed by BOOTTIME from when they
 // were first seen, so that a jump of the wall clock destroys nothing. Core thread only.
 class Housekeeping {
  public:

@@ -31,8 +31,8 @@ bool IsBelow(const std::string& instance, const std::vector<std::string>& ids) {
          (ids[1] == "-" || IdOf(AppOf(instance)) == ids[1]);
 }
 
-absl::StatusOr<api::ListInstancesResponse> ListInstances(
-    CallContext& context, const api::ListInstancesRequest& request) {
+absl::StatusOr<api::ListInstancesResponse> ListInstances(CallContext& context,
+                                                         const api::ListInstancesRequest& request) {
   Violations violations;
   std::vector<std::string> ids;
   violations.Add(ParseParent("parent", "projects/*/apps/*", request.parent(), &ids));

@@ -10,13 +10,11 @@ namespace appsup::entry {
 namespace {
 
 constexpr int kDefaultLines = 100;
-constexpr absl::Duration kLongPoll = absl::Seconds(25);   // Every cursor has its own command.
-constexpr absl::Duration kShortPoll = absl::Seconds(1);   // They take turns.
+constexpr absl::Duration kLongPoll = absl::Seconds(25);  // Every cursor has its own command.
+constexpr absl::Duration kShortPoll = absl::Seconds(1);  // They take turns.
 constexpr absl::Duration kRetry = absl::Seconds(1);
 
-bool IsInstance(const std::string& name) {
-  return name.find("/instances/") != std::string::npos;
-}
+bool IsInstance(const std::string& name) { return name.find("/instances/") != std::string::npos; }
 
 std::vector<api::LogStream> StreamsOf(const api::TailLogsRequest& request) {
   if (request.stream() != api::LOG_STREAM_UNSPECIFIED) return {request.stream()};
@@ -170,9 +168,9 @@ bool LogTails::Reachable(Tail& tail, const CursorKey& key, Cursor& cursor,
   }
   if (!told) {
     Notice(tail, key,
-           fmt::format("node {} does not answer; {}", cursor.node,
-                       tail.request.follow() ? "its log goes on when it is back"
-                                             : "its log is left out"));
+           fmt::format(
+               "node {} does not answer; {}", cursor.node,
+               tail.request.follow() ? "its log goes on when it is back" : "its log is left out"));
   }
   if (!tail.request.follow()) cursor.finished = true;
   return false;
@@ -199,8 +197,7 @@ void LogTails::Ask(CallId call, Tail& tail, const CursorKey& key, Cursor& cursor
   }
   if (request.follow() && cursor.at_end) {
     const bool own_command = tail.cursors.size() <= kMaxOpenReads;
-    read.mutable_wait()->set_seconds(
-        absl::ToInt64Seconds(own_command ? kLongPoll : kShortPoll));
+    read.mutable_wait()->set_seconds(absl::ToInt64Seconds(own_command ? kLongPoll : kShortPoll));
   }
   cursor.busy = true;
   cursor.got_piece = false;

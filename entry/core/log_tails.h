@@ -20,8 +20,8 @@
 namespace appsup::entry {
 
 // Calls of TailLogs. Each call has a cursor per instance and stream, and reads by short ReadLog
-// commands that say where to go on, so that a lost session costs neither a gap nor a repeat. At most
-// kMaxOpenReads pieces of one call are asked for or waiting to be sent, so memory is bounded
+// commands that say where to go on, so that a lost session costs neither a gap nor a repeat. At
+// most kMaxOpenReads pieces of one call are asked for or waiting to be sent, so memory is bounded
 // whatever the reader and the agents do. Core thread only.
 class LogTails {
  public:
@@ -53,10 +53,10 @@ class LogTails {
     bool begun = false;       // `attempt` and `offset` say where to go on.
     int64_t attempt = 0;
     int64_t offset = 0;
-    int64_t command = 0;        // Open at the node; 0: none.
-    bool piece_waits = false;   // A piece is in `ready`.
-    bool busy = false;          // Either of them.
-    bool got_piece = false;     // The present command brought one.
+    int64_t command = 0;       // Open at the node; 0: none.
+    bool piece_waits = false;  // A piece is in `ready`.
+    bool busy = false;         // Either of them.
+    bool got_piece = false;    // The present command brought one.
     bool at_end = false;
     bool noticed = false;  // The reader knows that the node does not answer.
     bool finished = false;

@@ -57,14 +57,13 @@ absl::StatusOr<api::ListNodesResponse> ListNodes(CallContext& context,
   ListQuery query(context, *api::Node::descriptor(), violations);
   RETURN_IF_ERROR(violations.ToStatus());
   api::ListNodesResponse response;
-  response.set_next_page_token(
-      ListRows(query, context.catalog.nodes.rows(), "nodes/",
-               [&](const std::string& name, const rec::NodeRecord&) {
-                 api::Node view = View(context, name);
-                 if (!query.filter().Matches(view)) return false;
-                 *response.add_nodes() = std::move(view);
-                 return true;
-               }));
+  response.set_next_page_token(ListRows(query, context.catalog.nodes.rows(), "nodes/",
+                                        [&](const std::string& name, const rec::NodeRecord&) {
+                                          api::Node view = View(context, name);
+                                          if (!query.filter().Matches(view)) return false;
+                                          *response.add_nodes() = std::move(view);
+                                          return true;
+                                        }));
   return response;
 }
 
@@ -106,8 +105,8 @@ absl::StatusOr<api::Operation> DrainNode(CallContext& context,
   if (wanted) {
     if (const auto* open = OpenOperation(context.catalog, name)) return open->operation();
     if (record->node().status().state() == api::NODE_STATE_DRAINED) {
-      return OperationNamed(context, AddFinishedOperation(context.catalog, context.ids, operation,
-                                                          context.now));
+      return OperationNamed(
+          context, AddFinishedOperation(context.catalog, context.ids, operation, context.now));
     }
   } else {
     api::Node& node = *context.catalog.nodes.Mutate(name).mutable_node();
@@ -125,12 +124,12 @@ absl::StatusOr<api::Node> ResumeNode(CallContext& context, const api::ResumeNode
   RETURN_IF_ERROR(CheckNotRevoked(*record));
   if (record->node().desired() != api::NODE_DESIRED_DRAINED) return View(context, name);
   const std::string drain = record->drain_operation();
-  FinishOperation(context.catalog, drain,
-                  MakeError(absl::StatusCode::kAborted, "RESUMED",
-                            "The drain was ended by ResumeNode of " +
-                                context.call.principal.name + ".",
-                            {{"actor", context.call.principal.name}}),
-                  context.now);
+  FinishOperation(
+      context.catalog, drain,
+      MakeError(absl::StatusCode::kAborted, "RESUMED",
+                "The drain was ended by ResumeNode of " + context.call.principal.name + ".",
+                {{"actor", context.call.principal.name}}),
+      context.now);
   api::Node& node = *context.catalog.nodes.Mutate(name).mutable_node();
   node.set_desired(api::NODE_DESIRED_ACTIVE);
   MarkWritten(context, node);
@@ -188,8 +187,8 @@ absl::StatusOr<api::EnrollmentToken> CreateEnrollmentToken(
   if (request.has_ttl()) {
     ttl = FromProtoDuration(request.ttl());
     if (ttl < absl::Seconds(1) || ttl > kMaxTokenTtl) {
-      violations.Add("ttl", fmt::format("is {}; must be from 1s to 168h",
-                                        absl::FormatDuration(ttl)));
+      violations.Add("ttl",
+                     fmt::format("is {}; must be from 1s to 168h", absl::FormatDuration(ttl)));
     }
   }
   RETURN_IF_ERROR(violations.ToStatus());
@@ -198,10 +197,10 @@ absl::StatusOr<api::EnrollmentToken> CreateEnrollmentToken(
     return NotFound("Environment", environment);
   }
   if (context.catalog.tokens.rows().size() >= kMaxTokens) {
-    return MakeError(absl::StatusCode::kResourceExhausted, "TOO_MANY_TOKENS",
-                     fmt::format("{} join tokens are open already; wait until some expire",
-                                 kMaxTokens),
-                     {{"limit", std::to_string(kMaxTokens)}});
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, "TOO_MANY_TOKENS",
+        fmt::format("{} join tokens are open already; wait until some expire", kMaxTokens),
+        {{"limit", std::to_string(kMaxTokens)}});
   }
   api::EnrollmentToken token;
   token.set_token(absl::WebSafeBase64Escape(context.call.entropy));

@@ -78,8 +78,8 @@ absl::Status WaitOperation(CallContext& context, const api::WaitOperationRequest
   if (request.has_timeout()) {
     timeout = FromProtoDuration(request.timeout());
     if (timeout < absl::ZeroDuration() || timeout > kMaxWait) {
-      violations.Add("timeout", fmt::format("is {}; must be from 0 to 1h",
-                                            absl::FormatDuration(timeout)));
+      violations.Add("timeout",
+                     fmt::format("is {}; must be from 0 to 1h", absl::FormatDuration(timeout)));
     }
   }
   RETURN_IF_ERROR(violations.ToStatus());

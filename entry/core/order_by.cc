@@ -54,8 +54,8 @@ std::string ValueBytes(const Message& message, const FieldDescriptor& field) {
     case FieldDescriptor::CPPTYPE_INT64:
       return Bytes(reflection.GetInt64(message, &field));
     default: {
-      const auto& time = static_cast<const google::protobuf::Timestamp&>(
-          reflection.GetMessage(message, &field));
+      const auto& time =
+          static_cast<const google::protobuf::Timestamp&>(reflection.GetMessage(message, &field));
       return Bytes(time.seconds()) + Bytes(time.nanos());
     }
   }
@@ -82,16 +82,15 @@ OrderBy::OrderBy(const std::string& text, const google::protobuf::Descriptor& ty
     if (!known || !IsSortable(*key.path.fields.back())) {
       violations.Add("order_by", Quoted(field) + " is no field of " + type.name() +
                                      " to sort by; use name, create_time or sort");
-    } else if ((!direction.empty() && direction != "asc" && direction != "desc") ||
-               !rest.empty() || keys_.size() == kMaxKeys) {
+    } else if ((!direction.empty() && direction != "asc" && direction != "desc") || !rest.empty() ||
+               keys_.size() == kMaxKeys) {
       violations.Add("order_by", Quoted(part) + " must be a field, then nothing, asc or desc");
     } else {
       keys_.push_back(std::move(key));
     }
   }
   const bool plain = keys_.size() == 1 && !keys_[0].descending &&
-                     keys_[0].path.fields.size() == 1 &&
-                     keys_[0].path.fields[0]->name() == "name";
+                     keys_[0].path.fields.size() == 1 && keys_[0].path.fields[0]->name() == "name";
   if (plain) keys_.clear();
 }
 

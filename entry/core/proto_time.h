@@ -25,7 +25,8 @@ inline google::protobuf::Duration ToProtoDuration(absl::Duration duration) {
   google::protobuf::Duration message;
   const int64_t seconds = absl::ToInt64Seconds(duration);
   message.set_seconds(seconds);
-  message.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration - absl::Seconds(seconds))));
+  message.set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(duration - absl::Seconds(seconds))));
   return message;
 }
 

@@ -25,8 +25,7 @@ class RequestLog {
   std::optional<MethodResult> Repeat(const ApiCall& call) const;
 
   // The call succeeded.
-  void Remember(const ApiCall& call, const google::protobuf::Message& response,
-                const Moment& now);
+  void Remember(const ApiCall& call, const google::protobuf::Message& response, const Moment& now);
 
   void Expire(const Moment& now);
 

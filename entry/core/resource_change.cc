@@ -20,9 +20,7 @@ std::string Upper(const std::string& kind) {
 
 }  // namespace
 
-std::string NewEtag(CallContext& context) {
-  return fmt::format("\"{:016x}\"", context.ids.Next());
-}
+std::string NewEtag(CallContext& context) { return fmt::format("\"{:016x}\"", context.ids.Next()); }
 
 absl::Status CheckEtag(const std::string& given, const std::string& actual,
                        const std::string& name) {

@@ -11,8 +11,8 @@
 // What methods that change a resource have in common.
 namespace appsup::entry {
 
-// An opaque etag, another one at each call. Ids of a start are seeded by its timeline, so an etag of
-// a lost history does not come again.
+// An opaque etag, another one at each call. Ids of a start are seeded by its timeline, so an etag
+// of a lost history does not come again.
 std::string NewEtag(CallContext& context);
 
 // ABORTED (reason ETAG_MISMATCH) if `given` is set and not `actual`.

@@ -17,8 +17,7 @@ struct ResourceKind {
   // Name of the first resource after `after` in order of names; "" if there is none.
   std::function<std::string(const Catalog&, const std::string& after)> next;
   // As GetX answers; it exists.
-  std::function<std::unique_ptr<google::protobuf::Message>(const Catalog&,
-                                                           const std::string& name)>
+  std::function<std::unique_ptr<google::protobuf::Message>(const Catalog&, const std::string& name)>
       view;
 };
 

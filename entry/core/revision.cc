@@ -21,8 +21,7 @@ std::set<int64_t> RevisionsInUse(const Catalog& catalog, const rec::AppRecord& a
   return used;
 }
 
-void ForgetOldRevisions(const CoreOptions& options, Catalog& catalog,
-                        const std::string& app_name) {
+void ForgetOldRevisions(const CoreOptions& options, Catalog& catalog, const std::string& app_name) {
   const std::vector<int64_t> numbers = RevisionsOf(catalog, app_name);
   const size_t kept = static_cast<size_t>(options.revisions_kept);
   if (numbers.size() <= kept) return;

@@ -28,8 +28,8 @@ absl::StatusOr<api::AppRevision> GetAppRevision(CallContext& context,
   if (!rest.starts_with(infix) || error != std::errc() || end != rest.data() + rest.size() ||
       !ParseName("name", "projects/*/apps/*", app, &ids).ok()) {
     Violations violations;
-    violations.Add("name", Quoted(name) +
-                               " does not have the form projects/*/apps/*/revisions/NUMBER");
+    violations.Add("name",
+                   Quoted(name) + " does not have the form projects/*/apps/*/revisions/NUMBER");
     return violations.ToStatus();
   }
   RETURN_IF_ERROR(FindApp(context, app));

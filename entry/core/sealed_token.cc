@@ -22,8 +22,7 @@ const rec::CatalogRecord& Meta(const Catalog& catalog) {
 
 std::string Seal(const Catalog& catalog, const std::string& purpose, const std::string& payload) {
   const rec::CatalogRecord& meta = Meta(catalog);
-  return Sha256Hex(
-             fmt::format("{}|{}|{}|{}", meta.seed(), meta.catalog_uid(), purpose, payload))
+  return Sha256Hex(fmt::format("{}|{}|{}|{}", meta.seed(), meta.catalog_uid(), purpose, payload))
       .substr(0, kSealLength);
 }
 

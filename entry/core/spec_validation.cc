@@ -61,8 +61,8 @@ void ValidateArtifact(const std::string& path, const api::Artifact& artifact,
   switch (artifact.source_case()) {
     case api::Artifact::kUri: {
       const std::string& uri = artifact.uri();
-      const bool known = uri.starts_with("https://") || uri.starts_with("http://") ||
-                         uri.starts_with("file:///");
+      const bool known =
+          uri.starts_with("https://") || uri.starts_with("http://") || uri.starts_with("file:///");
       if (!known || uri.size() > kMaxPath || HasNul(uri) || uri.ends_with("//")) {
         violations.Add(path + ".uri", Quoted(uri) +
                                           " must be an http, https or file URI such as "
@@ -80,8 +80,9 @@ void ValidateArtifact(const std::string& path, const api::Artifact& artifact,
       }
       break;
     case api::Artifact::SOURCE_NOT_SET:
-      violations.Add(path, "needs `uri` or `blob`; leave `artifact` out if there is nothing to "
-                           "fetch");
+      violations.Add(path,
+                     "needs `uri` or `blob`; leave `artifact` out if there is nothing to "
+                     "fetch");
       break;
   }
   if (!artifact.sha256().empty() && !IsSha256(artifact.sha256())) {
@@ -92,8 +93,9 @@ void ValidateArtifact(const std::string& path, const api::Artifact& artifact,
 
 void ValidateRuntime(const std::string& path, const api::AppSpec& spec, Violations& violations) {
   if (spec.runtime().kind_case() == api::Runtime::KIND_NOT_SET) {
-    violations.Add(path, "is required: say how the app is run, as in "
-                         "process: {command: [./server]}");
+    violations.Add(path,
+                   "is required: say how the app is run, as in "
+                   "process: {command: [./server]}");
     return;
   }
   const api::ProcessRuntime& process = spec.runtime().process();
@@ -114,29 +116,30 @@ bool IsEnvName(const std::string& name) {
 void ValidateEnv(const std::string& path, const api::AppSpec& spec, Violations& violations) {
   std::map<std::string, std::string> ordered(spec.env().begin(), spec.env().end());
   if (ordered.size() > kMaxEnv) {
-    violations.Add(path, fmt::format("has {} variables; at most {} are allowed", ordered.size(),
-                                     kMaxEnv));
+    violations.Add(
+        path, fmt::format("has {} variables; at most {} are allowed", ordered.size(), kMaxEnv));
   }
   size_t bytes = 0;
   for (const auto& [name, value] : ordered) {
     bytes += name.size() + value.size() + 2;
     if (!IsEnvName(name)) {
-      violations.Add(path, Quoted(name) + " is no name of a variable: letters, digits and _, not "
-                                          "beginning with a digit");
+      violations.Add(path, Quoted(name) +
+                               " is no name of a variable: letters, digits and _, not "
+                               "beginning with a digit");
     } else if (HasNul(value)) {
       violations.Add(path + "." + name, "must not contain a NUL");
     }
   }
   if (bytes > kMaxEnvBytes) {
-    violations.Add(path, fmt::format("has {} bytes together; at most {} are allowed", bytes,
-                                     kMaxEnvBytes));
+    violations.Add(
+        path, fmt::format("has {} bytes together; at most {} are allowed", bytes, kMaxEnvBytes));
   }
 }
 
 void ValidatePorts(const std::string& path, const api::AppSpec& spec, Violations& violations) {
   if (spec.ports_size() > kMaxPorts) {
-    violations.Add(path, fmt::format("has {} ports; at most {} are allowed", spec.ports_size(),
-                                     kMaxPorts));
+    violations.Add(
+        path, fmt::format("has {} ports; at most {} are allowed", spec.ports_size(), kMaxPorts));
   }
   std::set<std::string> names;
   std::set<std::pair<int32_t, bool>> numbers;
@@ -157,14 +160,13 @@ void ValidatePorts(const std::string& path, const api::AppSpec& spec, Violations
                                                     port.number(), kMaxPortNumber));
     } else if (port.number() != 0 &&
                !numbers.emplace(port.number(), port.protocol() == api::PORT_PROTOCOL_UDP).second) {
-      violations.Add(field + ".number", fmt::format("{} is the number of another port",
-                                                    port.number()));
+      violations.Add(field + ".number",
+                     fmt::format("{} is the number of another port", port.number()));
     }
   }
 }
 
-void ValidateRestart(const std::string& path, const api::Restart& restart,
-                     Violations& violations) {
+void ValidateRestart(const std::string& path, const api::Restart& restart, Violations& violations) {
   ValidateEnums(path, restart, violations);
   ValidateDuration(path + ".initial_backoff", restart.has_initial_backoff(),
                    restart.initial_backoff(), absl::Milliseconds(10), kDay, violations);
@@ -180,8 +182,8 @@ void ValidateRestart(const std::string& path, const api::Restart& restart,
                    fmt::format("is {}; must be from 1 to {}, or 0 for the default", loop.count(),
                                kMaxCrashLoopCount));
   }
-  ValidateDuration(path + ".crash_loop.window", loop.has_window(), loop.window(),
-                   absl::Seconds(1), kDay, violations);
+  ValidateDuration(path + ".crash_loop.window", loop.has_window(), loop.window(), absl::Seconds(1),
+                   kDay, violations);
   ValidateDuration(path + ".crash_loop.retry", loop.has_retry(), loop.retry(), absl::Seconds(1),
                    kDay, violations);
 }
@@ -205,8 +207,9 @@ void ValidateData(const std::string& path, const api::Data& data, Violations& vi
   ValidateEnums(path, data, violations);
   const bool shared = data.kind() == api::DATA_KIND_SHARED;
   if (shared && !data.path().starts_with('/')) {
-    violations.Add(path + ".path", "is required with SHARED: an absolute folder that is mounted on "
-                                   "every node");
+    violations.Add(path + ".path",
+                   "is required with SHARED: an absolute folder that is mounted on "
+                   "every node");
   } else if (!shared && !data.path().empty()) {
     violations.Add(path + ".path", "is only allowed with SHARED; leave it out");
   }
@@ -223,8 +226,9 @@ void ValidateUpdate(const std::string& path, const api::Update& update, Violatio
   }
   if (update.has_max_surge() && update.max_surge() == 0 && update.max_unavailable() == 0 &&
       update.strategy() == api::UPDATE_STRATEGY_ROLLING) {
-    violations.Add(path + ".max_surge", "must not be 0 while max_unavailable is 0: no update could "
-                                        "begin");
+    violations.Add(path + ".max_surge",
+                   "must not be 0 while max_unavailable is 0: no update could "
+                   "begin");
   }
   ValidateDuration(path + ".progress_deadline", update.has_progress_deadline(),
                    update.progress_deadline(), absl::Seconds(1), 7 * kDay, violations);
@@ -258,8 +262,8 @@ void ValidateSpec(const std::string& path, const api::AppSpec& spec, Violations&
   }
   ValidateRestart(path + ".restart", spec.restart(), violations);
   if (!spec.stop().signal().empty() && !IsSignalName(spec.stop().signal())) {
-    violations.Add(path + ".stop.signal", Quoted(spec.stop().signal()) +
-                                              " is no signal; write a name such as SIGTERM");
+    violations.Add(path + ".stop.signal",
+                   Quoted(spec.stop().signal()) + " is no signal; write a name such as SIGTERM");
   }
   ValidateDuration(path + ".stop.grace_period", spec.stop().has_grace_period(),
                    spec.stop().grace_period(), absl::ZeroDuration(), kDay, violations);

@@ -14,11 +14,10 @@ namespace appsup::entry {
 //   "*"       all fields; what `source` leaves out is lost
 //   paths     these; what `source` leaves out is cleared. A path that does not exist, or leads into
 //             a list or map, is a violation of "update_mask"
-// Only fields that begin with a name in `writable` change; others, which are output only or identify
-// the resource, are passed over. Changes `target` only if nothing was wrong.
+// Only fields that begin with a name in `writable` change; others, which are output only or
+// identify the resource, are passed over. Changes `target` only if nothing was wrong.
 void ApplyUpdateMask(const google::protobuf::FieldMask& mask,
-                     const google::protobuf::Message& source,
-                     const std::set<std::string>& writable, google::protobuf::Message* target,
-                     Violations& violations);
+                     const google::protobuf::Message& source, const std::set<std::string>& writable,
+                     google::protobuf::Message* target, Violations& violations);
 
 }  // namespace appsup::entry

@@ -20,8 +20,8 @@ absl::Status Violations::ToStatus() const {
   if (found_.empty()) return absl::OkStatus();
   std::string message;
   for (size_t at = 0; at < found_.size() && at < kShownInMessage; ++at) {
-    message += fmt::format("{}{}: {}", at == 0 ? "" : "; ", found_[at].field,
-                           found_[at].description);
+    message +=
+        fmt::format("{}{}: {}", at == 0 ? "" : "; ", found_[at].field, found_[at].description);
   }
   if (found_.size() > kShownInMessage) {
     message += fmt::format("; and {} more", found_.size() - kShownInMessage);

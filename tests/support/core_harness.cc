@@ -223,8 +223,7 @@ void CoreHarness::AddEnvironment(const std::string& id) {
 void CoreHarness::AddNode(const std::string& id, const std::string& environment) {
   api::CreateEnrollmentTokenRequest token_request;
   token_request.set_environment(environment);
-  auto token =
-      Call<api::EnrollmentToken>("NodeService/CreateEnrollmentToken", token_request);
+  auto token = Call<api::EnrollmentToken>("NodeService/CreateEnrollmentToken", token_request);
   Require(token.status());
   api::EnrollRequest request;
   request.set_join_token(token->token());

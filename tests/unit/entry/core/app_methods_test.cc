@@ -60,16 +60,14 @@ TEST_CASE("apps: placement must name one of several environments, and only such 
   CHECK(entry.Call<api::Operation>("AppService/CreateApp", NewApp("only")).ok());
   entry.AddEnvironment("us");
   auto unclear = entry.Call<api::Operation>("AppService/CreateApp", NewApp("unclear"));
-  CHECK(FieldsOf(unclear.status()) ==
-        std::vector<std::string>{"app.spec.placement.environments"});
+  CHECK(FieldsOf(unclear.status()) == std::vector<std::string>{"app.spec.placement.environments"});
   api::CreateAppRequest request = NewApp("clear");
   request.mutable_app()->mutable_spec()->mutable_placement()->add_environments("us");
   CHECK(entry.Call<api::Operation>("AppService/CreateApp", request).ok());
   request = NewApp("lost");
   request.mutable_app()->mutable_spec()->mutable_placement()->add_environments("mars");
   auto lost = entry.Call<api::Operation>("AppService/CreateApp", request);
-  CHECK(FieldsOf(lost.status()) ==
-        std::vector<std::string>{"app.spec.placement.environments[0]"});
+  CHECK(FieldsOf(lost.status()) == std::vector<std::string>{"app.spec.placement.environments[0]"});
 }
 
 TEST_CASE("apps: an id can be taken once, and the project must exist") {

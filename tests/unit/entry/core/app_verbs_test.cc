@@ -129,8 +129,7 @@ TEST_CASE("app verbs: rollback makes a new revision with the old content") {
   REQUIRE(world.entry.Call<api::Operation>("AppService/RollbackApp", to).ok());
   CHECK(GetApp(world.entry, "web")->spec().env().at("V") == "two");
   to.set_revision(9);
-  CHECK(absl::IsNotFound(
-      world.entry.Call<api::Operation>("AppService/RollbackApp", to).status()));
+  CHECK(absl::IsNotFound(world.entry.Call<api::Operation>("AppService/RollbackApp", to).status()));
 }
 
 TEST_CASE("app verbs: without an earlier revision there is nothing to roll back to") {
@@ -150,7 +149,8 @@ TEST_CASE("app verbs: revisions are listed newest first and only so many are kep
   list.set_page_size(4);
   std::vector<int64_t> numbers;
   do {
-    auto page = world.entry.Call<api::ListAppRevisionsResponse>("AppService/ListAppRevisions", list);
+    auto page =
+        world.entry.Call<api::ListAppRevisionsResponse>("AppService/ListAppRevisions", list);
     REQUIRE(page.ok());
     for (const auto& revision : page->app_revisions()) numbers.push_back(revision.number());
     list.set_page_token(page->next_page_token());

@@ -149,8 +149,7 @@ TEST_CASE("watch: nothing is sent before it is durable") {
   CHECK(Take(entry, late).empty());
   entry.HoldCommits(false);
   CHECK(Lines(Take(entry, call)) == std::vector<std::string>{"CREATED App web"});
-  CHECK(Lines(Take(entry, late)) ==
-        std::vector<std::string>{"SNAPSHOT App web", "SNAPSHOT_END"});
+  CHECK(Lines(Take(entry, late)) == std::vector<std::string>{"SNAPSHOT App web", "SNAPSHOT_END"});
 }
 
 TEST_CASE("watch: what changes during a snapshot is told once, and never taken back") {
@@ -185,8 +184,7 @@ TEST_CASE("watch: a filter shows what matches, and says once what left") {
   SetTier(entry, "gold", "lead");
   SetTier(entry, "tin", "gold");
   Create(entry, "other", "tin");
-  CHECK(Lines(Take(entry, call)) ==
-        std::vector<std::string>{"LEFT App gold", "UPDATED App tin"});
+  CHECK(Lines(Take(entry, call)) == std::vector<std::string>{"LEFT App gold", "UPDATED App tin"});
   // Resumed: what it was told before is not known, so what does not match is said to have left.
   const CallId resumed =
       entry.Send(kWatch, WatchApps("labels.tier = gold", snapshot.back().resume_token()));
@@ -210,8 +208,7 @@ TEST_CASE("watch: a filter leaves out kinds that lack its fields, and must fit o
   api::WatchEventsRequest request;
   request.set_filter("labels.tier = gold");
   const CallId call = entry.Send(kWatch, request);
-  CHECK(Lines(Take(entry, call)) ==
-        std::vector<std::string>{"SNAPSHOT App web", "SNAPSHOT_END"});
+  CHECK(Lines(Take(entry, call)) == std::vector<std::string>{"SNAPSHOT App web", "SNAPSHOT_END"});
   const CallId wrong = entry.Send(kWatch, WatchApps("nonsense = 1"));
   CHECK(FieldsOf(*entry.Stream(wrong).end) == std::vector<std::string>{"filter"});
 }

@@ -2,9 +2,9 @@
 
 #include <catch2/catch.hpp>
 
-#include "common/status.h"
 #include "appsupervisor/v1/event_service.pb.h"
 #include "appsupervisor/v1/project_service.pb.h"
+#include "common/status.h"
 #include "entry/core/method_table.h"
 #include "tests/support/core_harness.h"
 #include "tests/support/core_requests.h"

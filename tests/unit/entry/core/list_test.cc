@@ -62,7 +62,8 @@ TEST_CASE("lists: a page goes on where it was although rows came and went") {
   CHECK(AllPages(entry, request) == std::vector<std::string>{"d", "e", "g"});
 }
 
-TEST_CASE("lists: a token is refused with other arguments or broken, and lives on after a restart") {
+TEST_CASE(
+    "lists: a token is refused with other arguments or broken, and lives on after a restart") {
   CoreHarness entry;
   for (const char* id : {"a", "b", "c"}) Create(entry, id);
   api::ListAppsRequest request;
@@ -72,8 +73,7 @@ TEST_CASE("lists: a token is refused with other arguments or broken, and lives o
       entry.Call<api::ListAppsResponse>("AppService/ListApps", request)->next_page_token();
   REQUIRE_FALSE(token.empty());
   const auto fields = [&] {
-    return FieldsOf(
-        entry.Call<api::ListAppsResponse>("AppService/ListApps", request).status());
+    return FieldsOf(entry.Call<api::ListAppsResponse>("AppService/ListApps", request).status());
   };
   request.set_page_token(token);
   request.set_page_size(2);
@@ -88,8 +88,8 @@ TEST_CASE("lists: a token is refused with other arguments or broken, and lives o
   request.set_filter("nonsense = 1");
   request.set_order_by("spec");
   request.set_parent("apps");
-  CHECK(fields() == std::vector<std::string>{"parent", "page_size", "filter", "page_token",
-                                             "order_by"});
+  CHECK(fields() ==
+        std::vector<std::string>{"parent", "page_size", "filter", "page_token", "order_by"});
   request = {};
   request.set_parent("projects/default");
   request.set_page_token(token);

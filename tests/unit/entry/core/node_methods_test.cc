@@ -203,8 +203,7 @@ TEST_CASE("environments: sums are those of the nodes, and a used one is not dele
   api::DeleteEnvironmentRequest remove;
   remove.set_name("environments/eu");
   const auto reason = [&] {
-    return ErrorReason(
-        entry.Call<Empty>("EnvironmentService/DeleteEnvironment", remove).status());
+    return ErrorReason(entry.Call<Empty>("EnvironmentService/DeleteEnvironment", remove).status());
   };
   CHECK(reason() == "ENVIRONMENT_IN_USE");
   entry.AddEnvironment("us");

@@ -100,8 +100,9 @@ TEST_CASE("operations: cancel ends the wait and keeps the change") {
   CHECK(operation->error().code() == static_cast<int>(absl::StatusCode::kCancelled));
   CHECK(GetApp(entry, "web").ok());
   cancel.set_rollback(true);
-  CHECK(ErrorReason(entry.Call<api::Operation>("OperationService/CancelOperation", cancel)
-                        .status()) == "OPERATION_DONE");
+  CHECK(ErrorReason(
+            entry.Call<api::Operation>("OperationService/CancelOperation", cancel).status()) ==
+        "OPERATION_DONE");
 }
 
 TEST_CASE("operations: cancel with rollback goes back to the revision before") {
@@ -123,8 +124,9 @@ TEST_CASE("operations: cancel with rollback goes back to the revision before") {
   REQUIRE(successor.ok());
   CHECK(successor->kind() == "ROLLBACK");
   cancel.set_name(Verb<api::RestartAppRequest>(entry, "RestartApp", "web")->name());
-  CHECK(ErrorReason(entry.Call<api::Operation>("OperationService/CancelOperation", cancel)
-                        .status()) == "CANNOT_ROLL_BACK");
+  CHECK(ErrorReason(
+            entry.Call<api::Operation>("OperationService/CancelOperation", cancel).status()) ==
+        "CANNOT_ROLL_BACK");
 }
 
 TEST_CASE("operations: are listed newest first, page by page, filtered") {
