@@ -38,9 +38,7 @@ std::optional<RolloutFailure> FindInstanceFailure(const AppView& view) {
       return RolloutFailure{"INSTANCE_FAILED", DescribeTrouble(target)};
     }
     if (!proven && !IsServing(target) && IsCrashLooping(target, view.target_spec())) {
-      return RolloutFailure{"CRASH_LOOP",
-                            fmt::format("{} was restarted {} times", DescribeTrouble(target),
-                                        target.instance().restarts())};
+      return RolloutFailure{"CRASH_LOOP", DescribeTrouble(target)};
     }
   }
   return std::nullopt;
