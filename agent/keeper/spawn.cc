@@ -1,5 +1,6 @@
 #include "agent/keeper/spawn.h"
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -102,8 +103,9 @@ absl::StatusOr<Spawned> ForkWorker(absl::Status (*work)(const Policy&,
   spawned.pid = Clone(-1, &pidfd);
   if (spawned.pid < 0) return ForkError(errno);
   if (spawned.pid == 0) {
-    absl::Status status = work(policy, arguments);
-    if (!status.ok()) internal::FailChild(theirs.get(), status);
+    int gate = internal::KeepOnlyGate(theirs.get());
+    absl::Status status = gate < 0 ? SystemError(errno, "close files") : work(policy, arguments);
+    if (!status.ok()) internal::FailChild(gate < 0 ? theirs.get() : gate, status);
     _exit(0);
   }
   spawned.pidfd = UniqueFd(pidfd);
@@ -111,6 +113,13 @@ absl::StatusOr<Spawned> ForkWorker(absl::Status (*work)(const Policy&,
 }
 
 namespace internal {
+
+int KeepOnlyGate(int gate) {
+  constexpr int kKept = STDERR_FILENO + 1;
+  if (gate != kKept && dup3(gate, kKept, O_CLOEXEC) < 0) return -1;
+  if (syscall(SYS_close_range, static_cast<unsigned>(kKept) + 1, ~0U, 0) != 0) return -1;
+  return kKept;
+}
 
 void FailChild(int gate, const absl::Status& why) {
   ErrorFrame frame;

@@ -54,6 +54,11 @@ absl::StatusOr<Spawned> ForkWorker(absl::Status (*work)(const Policy&,
 void RaiseFileLimit();
 
 namespace internal {
+// In a new process: closes everything but the standard streams and the gate, whose number is
+// returned
+// (-1: failed). Else a child that works for long would hold the keeper's lock and the agent's
+// connection beyond the keeper's end.
+int KeepOnlyGate(int gate);
 // In the child: never returns.
 [[noreturn]] void RunChild(const Policy& policy, const SpawnPlan& plan, int gate);
 [[noreturn]] void FailChild(int gate, const absl::Status& why);

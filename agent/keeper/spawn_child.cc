@@ -36,14 +36,14 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// Standard streams, and nothing else but the gate until exec.
-absl::Status ArrangeFiles(const SpawnPlan& plan) {
+// Standard streams, and nothing else but the gate, which is closed by exec.
+absl::Status ArrangeFiles(const SpawnPlan& plan, int* gate) {
   if (dup2(plan.stdin_fd, 0) < 0 || dup2(plan.stdout_fd, 1) < 0 || dup2(plan.stderr_fd, 2) < 0) {
     return SystemError(errno, "set up the standard streams");
   }
-  if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
-    return SystemError(errno, "close_range");
-  }
+  int kept = internal::KeepOnlyGate(*gate);
+  if (kept < 0) return SystemError(errno, "close files");
+  *gate = kept;
   if (g_file_limit_known) setrlimit(RLIMIT_NOFILE, &g_file_limit);
   return absl::OkStatus();
 }
@@ -212,7 +212,7 @@ namespace internal {
 void RunChild(const Policy& policy, const SpawnPlan& plan, int gate) {
   setsid();
   ResetSignals();
-  absl::Status status = ArrangeFiles(plan);
+  absl::Status status = ArrangeFiles(plan, &gate);
   if (!status.ok()) FailChild(gate, status);
   char go;
   ssize_t n;
