@@ -6,8 +6,10 @@
 #include "appsupervisor/v1/artifact_service.grpc.pb.h"
 #include "appsupervisor/v1/event_service.grpc.pb.h"
 #include "common/digest.h"
+#include "common/rpc/credentials.h"
 #include "common/rpc/grpc_status.h"
 #include "common/status.h"
+#include "common/tls.h"
 #include "tests/integration/link/entry_fixture.h"
 #include "tests/support/wait.h"
 
@@ -63,6 +65,34 @@ TEST_CASE("api: TCP wants a token, the unix socket knows who calls") {
   struct stat info {};
   REQUIRE(stat(entry.running().config().api_socket.c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0660);
+}
+
+TEST_CASE("api: with TLS the entry proves itself by its CA, and a renewed certificate is served") {
+  EntryFixture entry([](entry::EntryConfig& config) { config.api_tls = true; });
+  const std::string state_dir = entry.running().config().state_dir;
+  const entry::Ca& ca = entry.running().ca();
+  auto connect = [&](const std::string& ca_pem) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    return grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(entry.running().api_port()),
+                                     rpc::PemChannelCredentials(ca_pem, "", ""), arguments);
+  };
+  const std::string bearer = "Bearer " + entry.AdminToken();
+  CHECK(ListEnvironments(connect(ca.certificate_pem()), bearer).ok());
+  CHECK(ErrorReason(ListEnvironments(connect(ca.certificate_pem()), "")) == "TOKEN_REQUIRED");
+  const auto stranger = CreateCa("AppSupervisor CA", absl::Now(), absl::Now() + absl::Hours(1));
+  CHECK(absl::IsUnavailable(ListEnvironments(connect(stranger->certificate_pem), bearer)));
+
+  auto served = [&] {
+    const auto chain = FetchPeerChain(
+        "127.0.0.1", static_cast<uint16_t>(entry.running().api_port()), absl::Seconds(5));
+    return chain.ok() && !chain->empty() ? GetCertificateInfo(chain->front())->serial : "";
+  };
+  const std::string before = served();
+  REQUIRE_FALSE(before.empty());
+  REQUIRE(ca.EnsureServerCertificate(state_dir, {"a-new-name"}, absl::Now()).ok());
+  CHECK(WaitFor([&] { return !served().empty() && served() != before; }));
+  CHECK(ListEnvironments(connect(ca.certificate_pem()), bearer).ok());
 }
 
 TEST_CASE("api: a change is answered, seen by others and outlives the entry") {

@@ -10,13 +10,14 @@ namespace appsup::testing {
 
 namespace v1 = ::appsupervisor::v1;
 
-EntryFixture::EntryFixture() {
+EntryFixture::EntryFixture(const std::function<void(entry::EntryConfig&)>& change) {
   auto config = entry::ReadEntryConfig("", dir_.File("root"), false);
   REQUIRE(config.ok());
   config_ = *config;
   config_.api_listen = "127.0.0.1:0";
   config_.link_listen = "127.0.0.1:0";
   config_.http_listen = "";
+  if (change) change(config_);
   Start();
 }
 

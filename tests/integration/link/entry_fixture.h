@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,7 +22,8 @@ namespace appsup::testing {
 // it. Stop and Start again keep folder and ports.
 class EntryFixture {
  public:
-  EntryFixture();
+  // `change` may change the configuration before the first start.
+  explicit EntryFixture(const std::function<void(entry::EntryConfig&)>& change = nullptr);
   ~EntryFixture();
 
   void Start();
