@@ -100,7 +100,8 @@ int Serve(const EntryConfig& config) {
       {{"version", kVersion},
        {"socket", config.api_socket},
        {"api_port", (*entry)->api_port()},
-       {"link_port", (*entry)->link_port()}});
+       {"link_port", (*entry)->link_port()},
+       {"http_port", (*entry)->http_port()}});
   AwaitEnd(**entry);
   Log(LogLevel::kInfo, "stopping");
   StartWatchdog();
