@@ -61,19 +61,15 @@ class CallError(Exception):
 class Program:
     """One running program whose output goes to a file."""
 
-    def __init__(self, name, arguments, log, uid=None, prefix=(), env=None):
-        self.name, self.arguments, self.log, self.uid = name, arguments, log, uid
-        self.prefix, self.env = list(prefix), env
+    def __init__(self, name, arguments, log, prefix=()):
+        self.name, self.arguments, self.log, self.prefix = name, arguments, log, list(prefix)
         self.process = None
 
     def start(self):
-        extra = {}
-        if self.uid is not None:
-            extra = {"user": self.uid, "group": self.uid, "extra_groups": []}
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(
                 self.prefix + [str(a) for a in self.arguments], stdout=out, stderr=out,
-                stdin=subprocess.DEVNULL, start_new_session=True, env=self.env, **extra)
+                stdin=subprocess.DEVNULL, start_new_session=True)
         return self
 
     def kill(self, number=signal.SIGKILL, wait=True):
@@ -100,7 +96,9 @@ class Program:
 
 
 class Cluster:
-    def __init__(self, store=None, entry_extra="", environment="local"):
+    def __init__(self, store=None, entry_extra="", environment="local", link_host="127.0.0.1", entry_prefix=()):
+        """`store`: the store section of entry.yaml, as YAML; `link_host`: where agents find the entry;
+        `entry_prefix`: a command that the entry is run by, such as `ip netns exec NAME`."""
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="appsup-e2e-"))
         self.dir.chmod(0o755)
         self.bin = self.dir / "bin"
@@ -111,6 +109,7 @@ class Cluster:
         self.api_port, self.link_port, self.http_port = free_port(), free_port(), free_port()
         self.root = self.dir / "entry"
         self.socket = self.root / "run/appsup/api.sock"
+        self.link_host, self.entry_prefix = link_host, entry_prefix
         self.entry = None
         self.keepers, self.agents = {}, {}
 
@@ -144,16 +143,16 @@ class Cluster:
         if not (failed and os.environ.get("APPSUP_KEEP")):
             shutil.rmtree(self.dir, ignore_errors=True)
 
-    def start_entry(self, prefix=()):
+    def start_entry(self):
         config = self.dir / "entry.yaml"
         store = f"store: {self.store}\n" if self.store else ""
         config.write_text(
             f"root_dir: {self.root}\n"
             f"api: {{listen: '127.0.0.1:{self.api_port}', socket_group: ''}}\n"
-            f"link: {{listen: '127.0.0.1:{self.link_port}'}}\n"
+            f"link: {{listen: '{self.link_host}:{self.link_port}'}}\n"
             f"http: {{listen: '127.0.0.1:{self.http_port}'}}\n" + store + self.entry_extra)
         self.entry = Program("entry", [self.bin / "appsup-entry", "--config", config],
-                             self.dir / "entry.log", prefix=prefix).start()
+                             self.dir / "entry.log", prefix=self.entry_prefix).start()
         self.wait_entry()
 
     def wait_entry(self):
@@ -189,7 +188,6 @@ class Cluster:
         keeper_yaml.write_text(f"root_dir: {folder}\n" + (f"agent_uid: {uid}\n" if uid is not None else ""))
         agent_yaml.write_text(
             f"root_dir: {folder}\n"
-            f"entry: '127.0.0.1:{self.link_port}'\n"
             f"address: {advertise}\n"
             f"ports: {{first: {first_port}, last: {first_port + 599}}}\n")
         keeper = Program(f"keeper {node}", [self.bin / "appsup-keeper", "--config", keeper_yaml,
@@ -198,13 +196,15 @@ class Cluster:
         token = self.call("NodeService/CreateEnrollmentToken",
                           {"environment": environment or self.environment})["token"]
         enrol = Program(f"enrol {node}", [self.bin / "appsup-agent", "enroll", "--config", agent_yaml,
-                                          "--entry", f"127.0.0.1:{self.link_port}", "--token", token,
-                                          "--node-id", node], folder / "enrol.log", uid=uid, prefix=prefix)
+                                          "--entry", f"{self.link_host}:{self.link_port}", "--token", token,
+                                          "--node-id", node], folder / "enrol.log", prefix=prefix)
         enrol.start()
         if enrol.process.wait(30) != 0:
             raise AssertionError("enrolment failed:\n" + enrol.output())
-        agent = Program(f"agent {node}", [self.bin / "appsup-agent", "--config", agent_yaml],
-                        folder / "agent.log", uid=uid, prefix=prefix)
+        # The prefix may need root; the agent has none.
+        drop = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"] if uid is not None else []
+        agent = Program(f"agent {node}", [*drop, self.bin / "appsup-agent", "--config", agent_yaml],
+                        folder / "agent.log", prefix=prefix)
         self.agents[node] = agent.start()
         if ready:
             self.wait_node(node)
