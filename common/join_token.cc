@@ -12,9 +12,10 @@ constexpr size_t kFingerprintLength = 64;
 constexpr size_t kMaxLength = 1024;
 
 absl::Status Malformed() {
-  return MakeError(absl::StatusCode::kInvalidArgument, "MALFORMED_TOKEN",
-                   "the join token is not whole: it must look like aj1.SECRET.FINGERPRINT.HOST:PORT "
-                   "as `appsup nodes token` printed it");
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, "MALFORMED_TOKEN",
+      "the join token is not whole: it must look like aj1.SECRET.FINGERPRINT.HOST:PORT "
+      "as `appsup nodes token` printed it");
 }
 
 bool IsHex(const std::string& text) {

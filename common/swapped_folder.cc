@@ -25,8 +25,9 @@ void RemoveOlder(const std::string& path, const std::string& in_use) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.size() != prefix.size() + kSuffixLength || name.compare(0, prefix.size(), prefix) != 0 ||
-        name == in_use || entry.is_symlink(error) || !entry.is_directory(error)) {
+    if (name.size() != prefix.size() + kSuffixLength ||
+        name.compare(0, prefix.size(), prefix) != 0 || name == in_use || entry.is_symlink(error) ||
+        !entry.is_directory(error)) {
       continue;
     }
     std::filesystem::remove_all(entry.path(), error);

@@ -9,11 +9,11 @@ namespace appsup::entry {
 namespace {
 
 const std::vector<std::pair<std::string, LogLevel>>& LogLevels() {
-  static const auto& levels = *new std::vector<std::pair<std::string, LogLevel>>{
-      {"debug", LogLevel::kDebug},
-      {"info", LogLevel::kInfo},
-      {"warning", LogLevel::kWarning},
-      {"error", LogLevel::kError}};
+  static const auto& levels =
+      *new std::vector<std::pair<std::string, LogLevel>>{{"debug", LogLevel::kDebug},
+                                                         {"info", LogLevel::kInfo},
+                                                         {"warning", LogLevel::kWarning},
+                                                         {"error", LogLevel::kError}};
   return levels;
 }
 

@@ -18,12 +18,12 @@ struct EntryConfig {
   std::string state_dir;  // {root_dir}/var/lib/appsup/entry
   std::string run_dir;    // {root_dir}/run/appsup
 
-  std::string api_socket;                    // {run_dir}/api.sock
-  std::string api_socket_group = "appsup";   // May use the socket, beside root and the entry's user.
-  std::string api_listen = "127.0.0.1:7070"; // Empty: the socket only.
-  bool api_tls = false;                      // Required beyond loopback.
-  std::vector<std::string> tls_names;        // Further names and addresses of the certificate.
-  std::string tokens_file;                   // Named tokens beside admin.token.
+  std::string api_socket;                   // {run_dir}/api.sock
+  std::string api_socket_group = "appsup";  // May use the socket, beside root and the entry's user.
+  std::string api_listen = "127.0.0.1:7070";  // Empty: the socket only.
+  bool api_tls = false;                       // Required beyond loopback.
+  std::vector<std::string> tls_names;         // Further names and addresses of the certificate.
+  std::string tokens_file;                    // Named tokens beside admin.token.
 
   std::string link_listen = "0.0.0.0:7071";
   std::string link_advertise;  // "HOST:PORT" that nodes are told; found out if empty.
@@ -31,8 +31,8 @@ struct EntryConfig {
   std::string http_listen = "127.0.0.1:7072";  // Empty: none.
 
   StoreKind store = StoreKind::kSqlite;
-  std::string sqlite_path;        // {state_dir}/catalog.db
-  std::string postgres_url;       // Or from a file that only the entry can read:
+  std::string sqlite_path;   // {state_dir}/catalog.db
+  std::string postgres_url;  // Or from a file that only the entry can read:
   std::string postgres_url_file;
 
   LogOptions log;

@@ -103,8 +103,7 @@ absl::Status Entry::StartApi() {
   callers_ = std::make_unique<Callers>(
       *tokens_, [this](const std::string& peer) { return local_->UserOfPeer(peer); });
   const CoreDoor door{*core_, calls_, random_};
-  api_service_ =
-      std::make_unique<ApiService>(door, *callers_, *blobs_, blob_thread_->loop());
+  api_service_ = std::make_unique<ApiService>(door, *callers_, *blobs_, blob_thread_->loop());
   api_service_->SetComplete(
       kCreateEnrollmentToken,
       CompleteEnrollmentToken(*ca_, {AdvertisedAddress(config_, link_port())}));
@@ -114,9 +113,8 @@ absl::Status Entry::StartApi() {
 
 absl::Status Entry::StartGateway() {
   if (config_.http_listen.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(gateway_,
-                   Gateway::Start(config_.http_listen, metrics_,
-                                  LookUpThroughCore(CoreDoor{*core_, calls_, random_})));
+  ASSIGN_OR_RETURN(gateway_, Gateway::Start(config_.http_listen, metrics_,
+                                            LookUpThroughCore(CoreDoor{*core_, calls_, random_})));
   return absl::OkStatus();
 }
 

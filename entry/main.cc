@@ -112,12 +112,14 @@ int Serve(const EntryConfig& config) {
 
 int Main(int argc, char** argv) {
   Arguments arguments;
-  CLI::App app{"The entry of an AppSupervisor installation: keeps the catalog of apps, serves the "
-               "API, and tells agents what to run."};
+  CLI::App app{
+      "The entry of an AppSupervisor installation: keeps the catalog of apps, serves the "
+      "API, and tells agents what to run."};
   app.set_version_flag("--version", kVersion);
   app.add_option("--config", arguments.config, "Configuration file (entry.yaml)")
       ->envname("APPSUP_ENTRY_CONFIG");
-  app.add_option("--root-dir", arguments.root_dir, "Put state, run and log files below this folder");
+  app.add_option("--root-dir", arguments.root_dir,
+                 "Put state, run and log files below this folder");
   app.add_flag("--check-config", arguments.check_config, "Only check the configuration");
   app.add_flag("--unsafe", arguments.unsafe, "Accept the section `unsafe` of the configuration");
   app.add_subcommand("init", "Make the certificate authority and the administrator's token")

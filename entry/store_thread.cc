@@ -10,8 +10,7 @@ namespace appsup::entry {
 
 absl::StatusOr<std::unique_ptr<StoreThread>> StoreThread::Start(std::unique_ptr<Store> store,
                                                                 std::string holder,
-                                                                Metrics& metrics,
-                                                                Answers answers) {
+                                                                Metrics& metrics, Answers answers) {
   std::unique_ptr<StoreThread> thread(
       new StoreThread(std::move(store), std::move(holder), metrics, std::move(answers)));
   ASSIGN_OR_RETURN(thread->thread_, LoopThread::Start());

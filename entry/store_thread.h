@@ -18,8 +18,8 @@
 
 namespace appsup::entry {
 
-// Calls the store, which blocks, on a thread of its own: all transactions that wait are committed as
-// one.
+// Calls the store, which blocks, on a thread of its own: all transactions that wait are committed
+// as one.
 //
 // A term begins with Lead and ends with the first commit that fails; what was given for an ended
 // term is dropped. Answers come on that thread. Methods are thread-safe.

@@ -30,12 +30,12 @@ absl::StatusOr<Identity> ReadIdentity(const std::string& dir) {
   ASSIGN_OR_RETURN(identity.certificate_pem, ReadFile(dir + "/node.crt", kMaxFileBytes));
   ASSIGN_OR_RETURN(identity.ca_pem, ReadFile(dir + "/ca.crt", kMaxFileBytes));
   ASSIGN_OR_RETURN(identity.entry, ReadFile(dir + "/entry", kMaxFileBytes));
-  for (const absl::Status& status :
-       {CheckKeyMatches(identity.certificate_pem, identity.key_pem),
-        CheckIssuedBy(identity.certificate_pem, identity.ca_pem)}) {
+  for (const absl::Status& status : {CheckKeyMatches(identity.certificate_pem, identity.key_pem),
+                                     CheckIssuedBy(identity.certificate_pem, identity.ca_pem)}) {
     if (!status.ok()) {
-      return absl::FailedPreconditionError("the files in " + dir + " do not fit each other: " +
-                                           std::string(status.message()) + "; enrol the node again");
+      return absl::FailedPreconditionError(
+          "the files in " + dir + " do not fit each other: " + std::string(status.message()) +
+          "; enrol the node again");
     }
   }
   return identity;

@@ -53,8 +53,7 @@ class LinkClient {
 
   // A message of at most 1 MiB. One at a time: the first after LinkUp, the next after LinkWritable.
   // Dropped if `connection` is not the open one.
-  void Send(uint64_t connection,
-            std::shared_ptr<const appsupervisor::v1::ConnectRequest> message);
+  void Send(uint64_t connection, std::shared_ptr<const appsupervisor::v1::ConnectRequest> message);
 
   // Ends this connection, if it is the open one; LinkDown follows, then the next.
   void Close(uint64_t connection, const std::string& reason);

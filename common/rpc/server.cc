@@ -32,7 +32,9 @@ class ReflectionOption : public grpc::ServerBuilderOption {
 };
 
 void Configure(const ServerOptions& options, grpc::ServerBuilder* builder) {
-  auto millis = [](absl::Duration value) { return static_cast<int>(absl::ToInt64Milliseconds(value)); };
+  auto millis = [](absl::Duration value) {
+    return static_cast<int>(absl::ToInt64Milliseconds(value));
+  };
   builder->SetMaxReceiveMessageSize(options.max_receive_bytes);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams_per_connection);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, millis(options.keepalive_time));
@@ -89,9 +91,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   return server;
 }
 
-Server::~Server() {
-  Shutdown(absl::ZeroDuration());
-}
+Server::~Server() { Shutdown(absl::ZeroDuration()); }
 
 void Server::AddConnection(int fd) {
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

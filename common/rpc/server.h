@@ -35,8 +35,7 @@ struct ServerOptions {
 // threads and must not block.
 class Server {
  public:
-  using Services =
-      std::vector<std::pair<const google::protobuf::ServiceDescriptor*, CallHandler>>;
+  using Services = std::vector<std::pair<const google::protobuf::ServiceDescriptor*, CallHandler>>;
 
   // UNAVAILABLE with the address if a port is taken.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,

@@ -23,8 +23,9 @@ rpc::Server::Services ApiService::Services() {
   rpc::Server::Services services;
   for (const google::protobuf::FileDescriptor* file :
        {v1::CreateAppRequest::descriptor()->file(), v1::UploadBlobRequest::descriptor()->file(),
-        v1::GetEnvironmentRequest::descriptor()->file(), v1::WatchEventsRequest::descriptor()->file(),
-        v1::GetNodeRequest::descriptor()->file(), v1::GetOperationRequest::descriptor()->file(),
+        v1::GetEnvironmentRequest::descriptor()->file(),
+        v1::WatchEventsRequest::descriptor()->file(), v1::GetNodeRequest::descriptor()->file(),
+        v1::GetOperationRequest::descriptor()->file(),
         v1::GetProjectRequest::descriptor()->file()}) {
     for (int i = 0; i < file->service_count(); ++i) {
       services.emplace_back(file->service(i), [this](const std::shared_ptr<rpc::ServerCall>& call) {
@@ -55,8 +56,8 @@ std::shared_ptr<rpc::CallSink> ApiService::Serve(const std::shared_ptr<rpc::Serv
     return ServeBlobCall(blobs_, blob_loop_, call, principal);
   }
   auto complete = complete_.find(MethodName(method));
-  return std::make_shared<CoreCall>(
-      door_, call, principal, complete == complete_.end() ? nullptr : complete->second);
+  return std::make_shared<CoreCall>(door_, call, principal,
+                                    complete == complete_.end() ? nullptr : complete->second);
 }
 
 }  // namespace appsup::entry

@@ -70,8 +70,7 @@ class Upload : public BlobCall, public std::enable_shared_from_this<Upload> {
 
  private:
   void Take(const v1::UploadBlobRequest& request) {
-    const absl::Status status =
-        writer_ == nullptr ? Begin(request) : Append(request);
+    const absl::Status status = writer_ == nullptr ? Begin(request) : Append(request);
     if (!status.ok()) return Refuse(status);
     call_->Read();
   }

@@ -30,8 +30,9 @@ absl::StatusOr<Principal> Callers::PrincipalOf(const rpc::ServerCall& call) cons
   std::optional<Principal> principal;
   if (token.has_value()) principal = tokens_.Find(*token);
   if (!principal.has_value()) {
-    return Refuse("TOKEN_UNKNOWN", "the token is not one of this entry's; the administrator's is in "
-                                   "the file admin.token of its state folder");
+    return Refuse("TOKEN_UNKNOWN",
+                  "the token is not one of this entry's; the administrator's is in "
+                  "the file admin.token of its state folder");
   }
   return *principal;
 }

@@ -1,6 +1,5 @@
 #include "entry/api/core_call.h"
 
-
 #include "common/log.h"
 #include "common/status.h"
 #include "entry/security/authorize.h"

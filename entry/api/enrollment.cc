@@ -31,8 +31,9 @@ class EnrollCall : public rpc::CallSink,
     auto request = std::make_shared<v1::EnrollRequest>(static_cast<v1::EnrollRequest&>(*message));
     csr_pem_ = request->csr_pem();
     Principal principal;
-    const absl::Status status = request->join_token().empty() ? TakeCertificate(&principal)
-                                                              : TakeToken(request.get(), &principal);
+    const absl::Status status = request->join_token().empty()
+                                    ? TakeCertificate(&principal)
+                                    : TakeToken(request.get(), &principal);
     if (!status.ok()) return call_->Finish(status);
     PostToCore(door_, MethodName(call_->method()), std::move(request), principal,
                shared_from_this());
@@ -94,10 +95,10 @@ class EnrollCall : public rpc::CallSink,
 
 CoreCall::Complete CompleteEnrollmentToken(const Ca& ca, const EnrollmentOptions& options) {
   return [&ca, options](MessagePtr response) -> absl::StatusOr<MessagePtr> {
-    auto token = std::make_shared<v1::EnrollmentToken>(
-        static_cast<const v1::EnrollmentToken&>(*response));
-    token->set_token(EncodeJoinToken(
-        {Secret(token->token()), ca.fingerprint(), options.link_address}));
+    auto token =
+        std::make_shared<v1::EnrollmentToken>(static_cast<const v1::EnrollmentToken&>(*response));
+    token->set_token(
+        EncodeJoinToken({Secret(token->token()), ca.fingerprint(), options.link_address}));
     token->set_command("appsup-agent enroll --entry " + options.link_address + " --token " +
                        token->token());
     return MessagePtr(std::move(token));

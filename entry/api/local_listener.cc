@@ -44,8 +44,7 @@ absl::Status RemoveStale(const std::string& path, const sockaddr_un& address) {
     return absl::FailedPreconditionError(path + " is in the way, and it is no socket");
   }
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const bool served =
-      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const bool served = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   close(fd);
   if (served) return absl::AlreadyExistsError("another program serves " + path);
   if (unlink(path.c_str()) != 0) return ErrnoError(errno, "unlink " + path);
@@ -99,8 +98,7 @@ absl::StatusOr<std::unique_ptr<LocalListener>> LocalListener::Open(const std::st
     return status;
   }
   const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  return std::unique_ptr<LocalListener>(
-      new LocalListener(path, fd, wake, given ? gid : getegid()));
+  return std::unique_ptr<LocalListener>(new LocalListener(path, fd, wake, given ? gid : getegid()));
 }
 
 LocalListener::LocalListener(std::string path, int fd, int wake, gid_t group)

@@ -19,7 +19,8 @@ constexpr size_t kSessionSecretBytes = 32;
 
 }  // namespace
 
-// One stream. Told on its polling thread; Send and Close come from the core thread, Goodbye from any.
+// One stream. Told on its polling thread; Send and Close come from the core thread, Goodbye from
+// any.
 class AgentStream : public rpc::CallSink {
  public:
   AgentStream(AgentStreams& streams, SessionId session, std::shared_ptr<rpc::ServerCall> call)
@@ -83,7 +84,7 @@ class AgentStream : public rpc::CallSink {
   Mutex mutex_;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<v1::ConnectResponse> goodbye_ ABSL_GUARDED_BY(mutex_);  // Nothing follows it.
-  std::string timeline_ ABSL_GUARDED_BY(mutex_);  // As in the last message.
+  std::string timeline_ ABSL_GUARDED_BY(mutex_);                          // As in the last message.
   int64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -62,8 +62,9 @@ ServerTlsPaths ServerTlsFiles(const std::string& state_dir) {
 
 absl::StatusOr<Ca> Ca::Create(const std::string& state_dir, absl::Time now) {
   if (ReadFile(KeyPath(state_dir)).ok() || ReadFile(CertificatePath(state_dir)).ok()) {
-    return absl::AlreadyExistsError(state_dir + "/ca holds a certificate authority already; nodes "
-                                                "trust it, so it is never made anew");
+    return absl::AlreadyExistsError(state_dir +
+                                    "/ca holds a certificate authority already; nodes "
+                                    "trust it, so it is never made anew");
   }
   RETURN_IF_ERROR(EnsureDir(state_dir + "/ca", 0700));
   ASSIGN_OR_RETURN(CertificateAuthority authority,
@@ -112,7 +113,8 @@ absl::Status Ca::EnsureServerCertificate(const std::string& state_dir,
   const ServerTlsPaths paths = ServerTlsFiles(state_dir);
   if (auto present = ReadFile(paths.certificate); present.ok()) {
     auto info = GetCertificateInfo(*present);
-    if (info.ok() && CheckIssuedBy(*present, certificate_pem()).ok() && IsGood(*info, wanted, now)) {
+    if (info.ok() && CheckIssuedBy(*present, certificate_pem()).ok() &&
+        IsGood(*info, wanted, now)) {
       return absl::OkStatus();
     }
   }

@@ -41,8 +41,9 @@ absl::StatusOr<Secret> AdminToken(const std::string& path) {
   const size_t end = text->find_last_not_of(" \r\n\t");
   text->resize(end == std::string::npos ? 0 : end + 1);
   if (text->size() < kMinTokenLength) {
-    return absl::FailedPreconditionError(path + " holds no token of at least 16 characters: remove "
-                                                "it, and a new one is made at the next start");
+    return absl::FailedPreconditionError(path +
+                                         " holds no token of at least 16 characters: remove "
+                                         "it, and a new one is made at the next start");
   }
   return Secret(*text);
 }

@@ -32,8 +32,8 @@ absl::Status CreateEnvironment(const std::shared_ptr<grpc::Channel>& channel, co
   grpc::ClientContext context;
   v1::CreateEnvironmentRequest request;
   request.set_environment_id(id);
-  return rpc::FromGrpcStatus(v1::EnvironmentService::NewStub(channel)->CreateEnvironment(
-      &context, request, environment));
+  return rpc::FromGrpcStatus(
+      v1::EnvironmentService::NewStub(channel)->CreateEnvironment(&context, request, environment));
 }
 
 absl::StatusOr<v1::Blob> Upload(const std::shared_ptr<grpc::Channel>& channel,

@@ -122,8 +122,8 @@ LinkProbe::LinkProbe(const std::string& entry, const std::string& identity_dir,
   options.identity_dir = identity_dir;
   options.backoff.max = absl::Milliseconds(500);
   options.identity_check_period = absl::Milliseconds(100);
-  client_ = std::make_unique<agent::LinkClient>(
-      options, clock_, random_, [this](agent::LinkEvent event) { OnEvent(event); });
+  client_ = std::make_unique<agent::LinkClient>(options, clock_, random_,
+                                                [this](agent::LinkEvent event) { OnEvent(event); });
   client_->Start();
 }
 

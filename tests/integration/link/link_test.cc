@@ -131,8 +131,9 @@ TEST_CASE("link: a revoked node stays away until it is enrolled again") {
   Revoke(entry, "n1");
   REQUIRE(WaitFor([&] { return agent.downs() == 1; }));
   CHECK(agent.goodbye().final());
-  CHECK(ErrorReason(agent::RenewIdentity(*agent::ReadIdentity(identity), "", absl::Seconds(10))
-                        .status()) == "NODE_REVOKED");
+  CHECK(ErrorReason(
+            agent::RenewIdentity(*agent::ReadIdentity(identity), "", absl::Seconds(10)).status()) ==
+        "NODE_REVOKED");
   CHECK(agent.ups() == 1);
   entry.EnrollNode("n1", "machine-1");
   CHECK(WaitFor([&] { return agent.ups() == 2; }));

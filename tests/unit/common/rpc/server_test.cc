@@ -54,10 +54,10 @@ class TestServer {
     ServerOptions options;
     options.listeners = {{"127.0.0.1:0", grpc::InsecureServerCredentials()}};
     options.reflection_and_health = true;
-    auto started =
-        Server::Start(options, {{v1::GetOperationRequest::descriptor()->file()->service(0), handler},
-                                {v1::WatchEventsRequest::descriptor()->file()->service(0), handler},
-                                {v1::ConnectRequest::descriptor()->file()->service(0), handler}});
+    auto started = Server::Start(
+        options, {{v1::GetOperationRequest::descriptor()->file()->service(0), handler},
+                  {v1::WatchEventsRequest::descriptor()->file()->service(0), handler},
+                  {v1::ConnectRequest::descriptor()->file()->service(0), handler}});
     REQUIRE(started.ok());
     server = std::move(*started);
     grpc::ChannelArguments arguments;
@@ -73,8 +73,8 @@ class TestServer {
     context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
     v1::GetOperationRequest request;
     request.set_name(name);
-    return FromGrpcStatus(v1::OperationService::NewStub(channel)->GetOperation(&context, request,
-                                                                               operation));
+    return FromGrpcStatus(
+        v1::OperationService::NewStub(channel)->GetOperation(&context, request, operation));
   }
 
   std::unique_ptr<Server> server;
@@ -248,8 +248,8 @@ TEST_CASE("rpc server: shutdown ends open calls within its grace, also with a wr
 TEST_CASE("rpc server: a port in use is told with its address") {
   TestServer test(EchoName);
   ServerOptions options;
-  options.listeners = {{"127.0.0.1:" + std::to_string(test.server->port(0)),
-                        grpc::InsecureServerCredentials()}};
+  options.listeners = {
+      {"127.0.0.1:" + std::to_string(test.server->port(0)), grpc::InsecureServerCredentials()}};
   const auto second = Server::Start(options, {});
   REQUIRE(!second.ok());
   CHECK(second.status().code() == absl::StatusCode::kUnavailable);

@@ -27,12 +27,14 @@ Principal Somebody(Role role, std::string project = "") {
 
 std::string App(const std::string& method) { return "appsupervisor.v1.AppService/" + method; }
 
-TEST_CASE("authorize: every method of the public API has exactly one row, and no row is left over") {
+TEST_CASE(
+    "authorize: every method of the public API has exactly one row, and no row is left over") {
   std::multiset<std::string> methods, rows;
   for (const auto* file :
        {v1::CreateAppRequest::descriptor()->file(), v1::UploadBlobRequest::descriptor()->file(),
-        v1::GetEnvironmentRequest::descriptor()->file(), v1::WatchEventsRequest::descriptor()->file(),
-        v1::GetNodeRequest::descriptor()->file(), v1::GetOperationRequest::descriptor()->file(),
+        v1::GetEnvironmentRequest::descriptor()->file(),
+        v1::WatchEventsRequest::descriptor()->file(), v1::GetNodeRequest::descriptor()->file(),
+        v1::GetOperationRequest::descriptor()->file(),
         v1::GetProjectRequest::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
       for (int m = 0; m < file->service(s)->method_count(); ++m) {
@@ -61,7 +63,8 @@ TEST_CASE("authorize: a role may do what the lower ones may, and no more") {
 }
 
 TEST_CASE("authorize: a refusal names the role that is needed and carries its reason") {
-  const absl::Status status = Authorize(Somebody(Role::kViewer), App("StopApp"), v1::StopAppRequest());
+  const absl::Status status =
+      Authorize(Somebody(Role::kViewer), App("StopApp"), v1::StopAppRequest());
   CHECK(status.code() == absl::StatusCode::kPermissionDenied);
   CHECK(ErrorReason(status) == "PERMISSION_DENIED");
   CHECK(std::string(status.message()).find("deployer") != std::string::npos);
@@ -69,9 +72,9 @@ TEST_CASE("authorize: a refusal names the role that is needed and carries its re
 
 TEST_CASE("authorize: a method without a row is refused to everybody") {
   CHECK_FALSE(Authorize(Somebody(Role::kAdmin), App("Explode"), v1::GetAppRequest()).ok());
-  CHECK_FALSE(Authorize(Somebody(Role::kAdmin), "appsupervisor.v1.LinkService/Connect",
-                        v1::GetAppRequest())
-                  .ok());
+  CHECK_FALSE(
+      Authorize(Somebody(Role::kAdmin), "appsupervisor.v1.LinkService/Connect", v1::GetAppRequest())
+          .ok());
 }
 
 TEST_CASE("authorize: who is limited to a project stays within it") {
@@ -98,10 +101,12 @@ TEST_CASE("authorize: who is limited to a project stays within it") {
   update.mutable_app()->set_name("projects/shop/apps/web");
   CHECK(Authorize(shop, App("UpdateApp"), update).ok());
 
-  CHECK_FALSE(Authorize(shop, "appsupervisor.v1.NodeService/ListNodes", v1::ListNodesRequest()).ok());
+  CHECK_FALSE(
+      Authorize(shop, "appsupervisor.v1.NodeService/ListNodes", v1::ListNodesRequest()).ok());
   CHECK_FALSE(
       Authorize(shop, "appsupervisor.v1.EventService/WatchEvents", v1::WatchEventsRequest()).ok());
-  CHECK(Authorize(shop, "appsupervisor.v1.ArtifactService/UploadBlob", v1::UploadBlobRequest()).ok());
+  CHECK(
+      Authorize(shop, "appsupervisor.v1.ArtifactService/UploadBlob", v1::UploadBlobRequest()).ok());
 }
 
 TEST_CASE("authorize: the resource is the parent of what is made, the name of what is there") {

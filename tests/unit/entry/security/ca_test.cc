@@ -63,7 +63,8 @@ TEST_CASE("ca: the server certificate is renewed in its last third and for new n
   REQUIRE(ca->EnsureServerCertificate(state, {"10.0.0.8"}, kNow).ok());
   const std::string second = ServerSerial(state);
   CHECK(second != first);
-  REQUIRE(ca->EnsureServerCertificate(state, {"10.0.0.8"}, kNow + kServerCertificateLife * 0.7).ok());
+  REQUIRE(
+      ca->EnsureServerCertificate(state, {"10.0.0.8"}, kNow + kServerCertificateLife * 0.7).ok());
   CHECK(ServerSerial(state) != second);
   CHECK(SplitPemChain(*ReadFile(ServerTlsFiles(state).certificate))->size() == 2);
 }

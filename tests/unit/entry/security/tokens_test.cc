@@ -57,8 +57,10 @@ TEST_CASE("tokens: named ones come from a file of digests, with role and project
   CHECK(principal->role == Role::kDeployer);
   CHECK(principal->project == "shop");
 
-  REQUIRE(AtomicWriteFile(dir.File("bad.yaml"), "tokens:\n  - {name: ci, role: king}\n", 0600).ok());
-  CHECK(absl::IsInvalidArgument(Tokens::Open(dir.File("admin.token"), dir.File("bad.yaml")).status()));
+  REQUIRE(
+      AtomicWriteFile(dir.File("bad.yaml"), "tokens:\n  - {name: ci, role: king}\n", 0600).ok());
+  CHECK(absl::IsInvalidArgument(
+      Tokens::Open(dir.File("admin.token"), dir.File("bad.yaml")).status()));
 }
 
 TEST_CASE("tokens: only the Bearer form of the header carries one") {
@@ -75,12 +77,13 @@ TEST_CASE("join token: what was encoded comes back, and a damaged one is refused
   CHECK(back->secret.Reveal() == "s3cret_-x");
   CHECK(back->ca_fingerprint == token.ca_fingerprint);
   CHECK(back->address == "entry.example:7071");
-  CHECK(DecodeJoinToken(EncodeJoinToken({Secret("s"), std::string(64, '0'), "[::1]:7071"}))->address ==
-        "[::1]:7071");
+  CHECK(DecodeJoinToken(EncodeJoinToken({Secret("s"), std::string(64, '0'), "[::1]:7071"}))
+            ->address == "[::1]:7071");
   const std::string whole = EncodeJoinToken(token);
   for (const std::string& damaged :
-       {std::string(), whole.substr(1), whole.substr(0, 40), "aj1..." + whole, whole.substr(0, whole.find("entry")),
-        std::string("aj1.s3cret_-x.zz.entry:1"), std::string(2000, 'x')}) {
+       {std::string(), whole.substr(1), whole.substr(0, 40), "aj1..." + whole,
+        whole.substr(0, whole.find("entry")), std::string("aj1.s3cret_-x.zz.entry:1"),
+        std::string(2000, 'x')}) {
     const auto status = DecodeJoinToken(damaged).status();
     CHECK(absl::IsInvalidArgument(status));
     CHECK(std::string(status.message()).find("s3cret") == std::string::npos);
