@@ -104,7 +104,8 @@ void Claims::Remember(const std::string& key, int32_t number) {
   rows_[key] = number;
 }
 
-void Claims::Forget(const std::string& key) {
+// By value: callers pass keys that lie in the very rows that go.
+void Claims::Forget(std::string key) {
   const auto it = slots_.find(key);
   if (it == slots_.end()) return;
   owners_.erase(it->second);

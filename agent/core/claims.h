@@ -66,7 +66,7 @@ class Claims {
 
   absl::StatusOr<int32_t> FreeNumber(const std::set<int32_t>& avoid, uint64_t random);
   void Remember(const std::string& key, int32_t number);
-  void Forget(const std::string& key);
+  void Forget(std::string key);
 
   const int32_t first_;
   const int32_t last_;
