@@ -145,14 +145,15 @@ class ConditionWriter {
         return Write("SetUp", api::CONDITION_STATUS_TRUE, "SetUp",
                      fmt::format("Setup of revision {} has succeeded.", revision));
       case api::SETUP_STATE_RUNNING:
-        return Write("SetUp", api::CONDITION_STATUS_FALSE, "SettingUp", DescribeAttempt(setup));
+        return Write("SetUp", api::CONDITION_STATUS_FALSE, "SettingUp",
+                     DescribeAttempt(view_, setup));
       case api::SETUP_STATE_FAILED:
         return Write(
             "SetUp", api::CONDITION_STATUS_FALSE, "SetupFailed",
             fmt::format("Setup of revision {} failed: {}{} Try again with RetrySetup, or "
                         "change the app.",
                         revision, setup.message(), setup.message().ends_with('.') ? "" : ".") +
-                LogTail(setup));
+                LastLineOf(view_, setup));
       case api::SETUP_STATE_OUTCOME_UNKNOWN:
         return Write("SetUp", api::CONDITION_STATUS_UNKNOWN, "SetupOutcomeUnknown",
                      fmt::format("The outcome of setup of revision {} is unknown: {} Look, then "
@@ -162,23 +163,6 @@ class ConditionWriter {
         return Write("SetUp", api::CONDITION_STATUS_FALSE, "SetupPending",
                      fmt::format("Setup of revision {} has not begun.", revision));
     }
-  }
-
-  std::string DescribeAttempt(const rec::SetupRecord& setup) const {
-    for (const rec::InstanceRecord* record : view_.setups) {
-      if (record->instance().uid() != setup.instance_uid()) continue;
-      return fmt::format("Attempt {} of setup: {}.", setup.attempts(), DescribeTrouble(*record));
-    }
-    return fmt::format("Attempt {} of setup is under way.", setup.attempts());
-  }
-
-  std::string LogTail(const rec::SetupRecord& setup) const {
-    for (const rec::InstanceRecord* record : view_.setups) {
-      if (record->instance().uid() != setup.instance_uid()) continue;
-      const auto& tail = record->failure().log_tail();
-      if (!tail.empty()) return fmt::format(" Its last line: {}", tail[tail.size() - 1]);
-    }
-    return "";
   }
 
   void WriteReady() {

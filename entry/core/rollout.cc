@@ -7,7 +7,6 @@
 
 namespace appsup::entry {
 namespace {
-
 bool IsSettled(const AppView& view, const rec::InstanceRecord& target) {
   return IsServing(target) || HasCompleted(target, view.target_spec());
 }
@@ -36,7 +35,6 @@ class RolloutPlanner {
   }
 
   RolloutPlan Plan(bool setup_done) {
-    plan_.remove = {};
     RemoveSurplus();
     plan_.may_set_up = !view_.recreate || StopOld();
     if (!plan_.may_set_up || !setup_done) return std::move(plan_);
@@ -244,7 +242,7 @@ class RolloutPlanner {
   RolloutPlan plan_;
   int max_surge_ = 1;
   int max_unavailable_ = 0;
-  int surge_left_ = 0;   // In the present environment.
+  int surge_left_ = 0;  // In the present environment.
   int unavailable_ = 0;  // Slots of the present environment that do not serve.
 };
 

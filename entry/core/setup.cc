@@ -179,4 +179,18 @@ std::vector<const rec::InstanceRecord*> EndedSetups(const AppView& view) {
   return ended;
 }
 
+std::string DescribeAttempt(const AppView& view, const rec::SetupRecord& setup) {
+  const rec::InstanceRecord* attempt = FindAttempt(view, setup.instance_uid());
+  return attempt == nullptr
+             ? fmt::format("Attempt {} of setup is under way.", setup.attempts())
+             : fmt::format("Attempt {} of setup: {}.", setup.attempts(), DescribeTrouble(*attempt));
+}
+
+std::string LastLineOf(const AppView& view, const rec::SetupRecord& setup) {
+  const rec::InstanceRecord* attempt = FindAttempt(view, setup.instance_uid());
+  if (attempt == nullptr || attempt->failure().log_tail().empty()) return "";
+  const auto& tail = attempt->failure().log_tail();
+  return fmt::format(" Its last line: {}", tail[tail.size() - 1]);
+}
+
 }  // namespace appsup::entry

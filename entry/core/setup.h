@@ -41,4 +41,10 @@ std::vector<const rec::InstanceRecord*> SpentSetups(const Catalog& catalog, cons
 // Instances of attempts whose end is recorded, and that are still told to run.
 std::vector<const rec::InstanceRecord*> EndedSetups(const AppView& view);
 
+// Where an attempt that runs is, as a sentence.
+std::string DescribeAttempt(const AppView& view, const rec::SetupRecord& setup);
+
+// " Its last line: …", or "" if it wrote nothing.
+std::string LastLineOf(const AppView& view, const rec::SetupRecord& setup);
+
 }  // namespace appsup::entry
