@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +51,26 @@ absl::Status WriteAt(int fd, const char* data, size_t size, off_t offset, const 
   return absl::OkStatus();
 }
 
+// libarchive converts names to the locale's characters and drops those that it has none for, which
+// in the C locale are all but ASCII. For this thread and scope only.
+class Utf8Locale {
+ public:
+  Utf8Locale() : own_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+    if (own_ != nullptr) before_ = uselocale(own_);
+  }
+  ~Utf8Locale() {
+    if (own_ == nullptr) return;
+    uselocale(before_);
+    freelocale(own_);
+  }
+  Utf8Locale(const Utf8Locale&) = delete;
+  Utf8Locale& operator=(const Utf8Locale&) = delete;
+
+ private:
+  locale_t own_;
+  locale_t before_ = nullptr;
+};
+
 // Reads the entries of one archive into a folder.
 class Extraction {
  public:
@@ -62,6 +83,7 @@ class Extraction {
 
   // False: the file is no archive.
   absl::StatusOr<bool> Run(const std::string& file) {
+    const Utf8Locale locale;
     const Reader reader(archive_read_new());
     archive_read_support_filter_gzip(reader.get());
     archive_read_support_filter_bzip2(reader.get());
@@ -103,7 +125,7 @@ class Extraction {
     return Damaged(reader);
   }
 
-  // In the C locale a name that is not ASCII has only its UTF-8 form.
+  // A name that the locale cannot hold may still have its UTF-8 form.
   static std::string Text(const char* bytes, const char* utf8) {
     return bytes != nullptr ? bytes : utf8 != nullptr ? utf8 : "";
   }

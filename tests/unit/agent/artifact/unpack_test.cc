@@ -1,5 +1,6 @@
 #include "agent/artifact/unpack.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
@@ -67,6 +68,24 @@ TEST_CASE("unpack: tar, tar.gz, tar.xz and zip give the same tree") {
     CHECK(f.Mode("app/bin") == 0755);
     CHECK(f.Mode("app/bin/run") == 0755);
     CHECK(f.Mode("app/data.txt") == 0644);
+  }
+}
+
+TEST_CASE("unpack: names keep their characters, although a service has the C locale") {
+  const std::string script =
+      "import sys, tarfile, zipfile, io\n"
+      "name, data = 'gr\\u00fcn \\u20ac.txt', b'data'\n"
+      "zipfile.ZipFile(sys.argv[1], 'w').writestr(name, data)\n"
+      "info = tarfile.TarInfo(name); info.size = 4\n"
+      "tarfile.open(sys.argv[2], 'w:gz').addfile(info, io.BytesIO(data))\n";
+  Fixture zip;
+  Fixture tar;
+  const std::string script_path = zip.dir.File("make.py");
+  std::ofstream(script_path) << script;
+  REQUIRE(system(("python3 " + script_path + " " + zip.file + " " + tar.file).c_str()) == 0);
+  for (Fixture* f : {&zip, &tar}) {
+    REQUIRE(f->Run().ok());
+    CHECK(f->Read("gr\xC3\xBCn \xE2\x82\xAC.txt") == "data");
   }
 }
 
