@@ -7,14 +7,13 @@ import sources
 problems = []
 seen = {}
 for name in sources.files("_test.cc", under=("tests",)):
-    for number, line in enumerate(sources.read(name).splitlines(), 1):
-        match = re.match(r'\s*TEST_CASE\("([^"]*)"', line)
-        if not match:
-            continue
-        if not re.match(r"[^:]+: \S+ ", match.group(1)):
-            problems.append(f"{name}:{number}: \"{match.group(1)}\" is no \"subject: behaviour\"")
-        key = (name.split("/")[1], match.group(1))
+    # A long name is written over several lines of string literals.
+    for match in re.finditer(r'TEST_CASE\(\s*((?:"[^"]*"\s*)+)', sources.read(name)):
+        title = "".join(re.findall(r'"([^"]*)"', match.group(1)))
+        if not re.match(r"[^:]+: \S+ ", title):
+            problems.append(f'{name}: "{title}" is no "subject: behaviour"')
+        key = (name.split("/")[1], title)
         if key in seen:
-            problems.append(f"{name}:{number}: \"{match.group(1)}\" is also in {seen[key]}")
+            problems.append(f'{name}: "{title}" is also in {seen[key]}')
         seen[key] = name
 sources.finish(problems, 'TEST_CASE("placement: a drained node gets nothing")')

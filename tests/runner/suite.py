@@ -13,7 +13,8 @@ import tools
 
 ROOT = tools.ROOT
 STAGES = ("checks", "dev", "asan", "tsan", "clang")
-CHECKS = ("layering", "banned_calls", "sizes", "headers", "format", "test_names", "self_contained")
+CHECKS = ("layering", "banned_calls", "sizes", "headers", "format", "test_names", "self_contained",
+          "mutants")
 UNIT = re.compile(r"test_unit_|test_simulation$|fuzz_")
 PROGRAM_LIMIT = 900  # seconds for one test program or script
 
