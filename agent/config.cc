@@ -50,6 +50,7 @@ void Bind(ConfigSection& top, AgentConfig& config) {
     artifacts.Bytes("largest", &config.artifact_bytes, 1);
   });
   top.Duration("usage_period", &config.usage_period, absl::Seconds(1), absl::Hours(1));
+  top.Section("http", [&](ConfigSection& http) { http.String("listen", &config.http_listen); });
   top.Section("log", [&](ConfigSection& log) { BindLog(log, config); });
 }
 

@@ -30,6 +30,8 @@ struct AgentConfig {
   int64_t artifact_bytes = int64_t{8} << 30;         // Of one artifact.
   absl::Duration usage_period = absl::Seconds(10);   // How often use is measured.
 
+  std::string http_listen;  // Metrics; empty: none.
+
   LogOptions log;
 };
 

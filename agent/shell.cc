@@ -129,12 +129,16 @@ void Agent::Shell::OnConnected(const DriverDescription& description, Inventory i
   for (const RunningProcess& process : inventory.running) {
     if (IsApp(process.id)) logs_->AttemptStarted(process.id.instance_uid, process.id.attempt);
   }
+  metrics_.SetDriverConnected(true);
   runner_->OnConnected(inventory);
   RemoveDiscarded();
   Handle(DriverUp{description, std::move(inventory)});
 }
 
-void Agent::Shell::OnDisconnected(const absl::Status& reason) { Handle(DriverDown{reason}); }
+void Agent::Shell::OnDisconnected(const absl::Status& reason) {
+  metrics_.SetDriverConnected(false);
+  Handle(DriverDown{reason});
+}
 
 void Agent::Shell::OnStarted(const ProcessId& id, absl::StatusOr<Started> result) {
   if (!IsApp(id)) return runner_->OnStarted(id, result);
@@ -156,6 +160,7 @@ void Agent::Shell::OnLimitsSet(const ProcessId&, const absl::Status&) {}
 
 void Agent::Shell::OnUsage(std::vector<ProcessUsage> usage) {
   std::erase_if(usage, [](const ProcessUsage& it) { return !IsApp(it.id); });
+  metrics_.SetUsage(usage);
   Handle(UsageSampled{std::move(usage), sampler_.Sample()});
 }
 

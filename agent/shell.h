@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/agent.h"
+#include "agent/agent_metrics.h"
 #include "agent/artifact/artifact_cache.h"
 #include "agent/command_runner.h"
 #include "agent/core/agent_core.h"
@@ -49,6 +50,7 @@ class Agent::Shell : public DriverListener {
   // shell_open.cc
   absl::Status MakeFolders();
   absl::Status OpenJobs();
+  absl::Status ServeMetrics();
   absl::StatusOr<CoreOptions> MakeOptions(const std::string& entry);
   void OpenLink(const std::string& entry);
   void Sweep();
@@ -82,6 +84,7 @@ class Agent::Shell : public DriverListener {
   SystemRandom random_;
   UsageSampler sampler_;
   std::unique_ptr<EventLoop> loop_;
+  AgentMetrics metrics_;
   std::unique_ptr<SqliteJournal> journal_;
   std::unique_ptr<AgentCore> core_;
   std::unique_ptr<ProcessDriver> driver_;

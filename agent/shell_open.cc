@@ -105,12 +105,22 @@ absl::Status Agent::Shell::Open() {
   };
   writer_ = std::make_unique<JournalWriter>(*journal_, clock_, std::move(callbacks));
   RETURN_IF_ERROR(OpenJobs());
+  RETURN_IF_ERROR(ServeMetrics());
   driver_->Open(*this);
   OpenLink(entry);
   Handle(TimerDue{});
   Repeat(config_.usage_period, [this] { driver_->SampleUsage(); });
   Repeat(kSweepPeriod, [this] { Sweep(); });
   return absl::OkStatus();
+}
+
+absl::Status Agent::Shell::ServeMetrics() {
+  return metrics_.Serve(config_.http_listen, [this](absl::AnyInvocable<void()> done) {
+    loop_->Post([this, done = std::move(done)]() mutable {
+      metrics_.Update(core_->figures());
+      done();
+    });
+  });
 }
 
 void Agent::Shell::Sweep() {

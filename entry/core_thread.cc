@@ -100,9 +100,14 @@ void CoreThread::Post(Event event, absl::AnyInvocable<void()> handled) {
 }
 
 void CoreThread::Inspect(std::function<void(const EntryCore*)> look) {
-  MutexLock lock(&mutex_);
-  if (!running_) return;
-  thread_->loop().Post([this, look = std::move(look)] { look(core_.get()); });
+  {
+    MutexLock lock(&mutex_);
+    if (running_) {
+      thread_->loop().Post([this, look = std::move(look)] { look(core_.get()); });
+      return;
+    }
+  }
+  look(nullptr);
 }
 
 void CoreThread::HandleWaiting() {

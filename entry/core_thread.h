@@ -52,7 +52,8 @@ class CoreThread : public CorePort {
 
   void Post(Event event, absl::AnyInvocable<void()> handled = nullptr) override;
 
-  // Runs on the core thread with the core, or with nullptr while there is none.
+  // Runs on the core thread with the core, or with nullptr while there is none; before Start and
+  // after Stop at once, on this thread.
   void Inspect(std::function<void(const EntryCore*)> look);
 
   // Ends the thread, after the store made durable what was under way. No event is handled any more.

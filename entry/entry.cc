@@ -9,8 +9,10 @@
 #include "common/log.h"
 #include "common/rpc/credentials.h"
 #include "common/status.h"
+#include "entry/api/call_metrics.h"
 #include "entry/api/enrollment.h"
 #include "entry/app_lookup.h"
+#include "entry/catalog_metrics.h"
 #include "entry/link/fetch_blob.h"
 
 namespace appsup::entry {
@@ -44,7 +46,7 @@ absl::StatusOr<std::unique_ptr<Entry>> Entry::Start(
 Entry::Entry(EntryConfig config, std::function<void(const absl::Status&)> fatal)
     : config_(std::move(config)), fatal_(std::move(fatal)) {
   core_ = std::make_unique<CoreThread>(config_.core, clock_, random_, metrics_);
-  streams_ = std::make_unique<AgentStreams>(*core_);
+  streams_ = std::make_unique<AgentStreams>(*core_, refusals_, metrics_);
 }
 
 Entry::~Entry() { Shutdown(absl::ZeroDuration()); }
@@ -77,6 +79,7 @@ absl::Status Entry::StartLink() {
   options.listeners = {
       {config_.link_listen, rpc::FileServerCredentials(tls.key, tls.certificate, tls.ca, true)}};
   options.max_receive_bytes = kMaxLinkMessageBytes;
+  options.observer = CountCalls(metrics_);
   const CoreDoor door{*core_, calls_, random_};
   auto serve = [this, door](const std::shared_ptr<rpc::ServerCall>& call) {
     const std::string& method = call->method().name();
@@ -92,6 +95,7 @@ absl::Status Entry::StartLink() {
 absl::Status Entry::StartApi() {
   rpc::ServerOptions options;
   options.reflection_and_health = true;
+  options.observer = CountCalls(metrics_);
   if (!config_.api_listen.empty()) {
     const ServerTlsPaths tls = ServerTlsFiles(config_.state_dir);
     auto credentials = config_.api_tls
@@ -101,7 +105,7 @@ absl::Status Entry::StartApi() {
   }
   ASSIGN_OR_RETURN(local_, LocalListener::Open(config_.api_socket, config_.api_socket_group));
   callers_ = std::make_unique<Callers>(
-      *tokens_, [this](const std::string& peer) { return local_->UserOfPeer(peer); });
+      *tokens_, refusals_, [this](const std::string& peer) { return local_->UserOfPeer(peer); });
   const CoreDoor door{*core_, calls_, random_};
   api_service_ = std::make_unique<ApiService>(door, *callers_, *blobs_, blob_thread_->loop());
   api_service_->SetComplete(
@@ -113,8 +117,16 @@ absl::Status Entry::StartApi() {
 
 absl::Status Entry::StartGateway() {
   if (config_.http_listen.empty()) return absl::OkStatus();
+  auto collect = [this](absl::AnyInvocable<void()> done) {
+    core_->Inspect([this, done = std::make_shared<absl::AnyInvocable<void()>>(std::move(done))](
+                       const EntryCore* core) {
+      if (core != nullptr) UpdateCatalogMetrics(core->catalog(), metrics_);
+      (*done)();
+    });
+  };
   ASSIGN_OR_RETURN(gateway_, Gateway::Start(config_.http_listen, metrics_,
-                                            LookUpThroughCore(CoreDoor{*core_, calls_, random_})));
+                                            LookUpThroughCore(CoreDoor{*core_, calls_, random_}),
+                                            std::move(collect)));
   return absl::OkStatus();
 }
 

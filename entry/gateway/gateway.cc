@@ -42,13 +42,16 @@ void AnswerApp(const Gateway::FindApp& find_app, const HttpRequest& request, con
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const std::string& address,
-                                                        const Metrics& metrics, FindApp find_app) {
+                                                        const Metrics& metrics, FindApp find_app,
+                                                        Collect collect) {
   std::unique_ptr<Gateway> gateway(new Gateway);
   auto turn = std::make_shared<std::atomic<uint64_t>>(0);
-  auto handler = [&metrics, turn, find_app = std::move(find_app)](const HttpRequest& request,
-                                                                  HttpServer::Respond respond) {
+  auto handler = [&metrics, turn, find_app = std::move(find_app), collect = std::move(collect)](
+                     const HttpRequest& request, HttpServer::Respond respond) {
     if (request.path == "/metrics") {
-      respond({.content_type = "text/plain; version=0.0.4", .body = metrics.RenderText()});
+      collect([&metrics, respond = std::move(respond)]() mutable {
+        respond({.content_type = "text/plain; version=0.0.4", .body = metrics.RenderText()});
+      });
     } else if (request.path == "/healthz") {
       AnswerHealth(find_app, std::move(respond));
     } else if (const auto visit = ParseVisit(request.path)) {

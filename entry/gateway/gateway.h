@@ -24,10 +24,13 @@ class Gateway {
   using Found = absl::AnyInvocable<void(const absl::StatusOr<appsupervisor::v1::App>&)>;
   // Asks for an app by name; answers on any thread, once. UNAVAILABLE while no core leads.
   using FindApp = std::function<void(const std::string& name, Found)>;
+  // Brings the metrics up to date, then calls its argument; on any thread.
+  using Collect = std::function<void(absl::AnyInvocable<void()> done)>;
 
   // `metrics` outlives this.
   static absl::StatusOr<std::unique_ptr<Gateway>> Start(const std::string& address,
-                                                        const Metrics& metrics, FindApp find_app);
+                                                        const Metrics& metrics, FindApp find_app,
+                                                        Collect collect);
 
   int port() const { return server_->port(); }
 

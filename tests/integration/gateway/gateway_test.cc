@@ -37,10 +37,11 @@ std::string Get(int port, const std::string& path) {
 class GatewayFixture {
  public:
   GatewayFixture() {
-    auto gateway = Gateway::Start("127.0.0.1:0", metrics_, [this](const std::string& name, auto found) {
+    auto find = [this](const std::string& name, auto found) {
       // As the core thread would: later, from another thread.
       threads_.emplace_back([this, name, found = std::move(found)]() mutable { found(Find(name)); });
-    });
+    };
+    auto gateway = Gateway::Start("127.0.0.1:0", metrics_, find, [](auto done) { done(); });
     REQUIRE(gateway.ok());
     gateway_ = std::move(*gateway);
   }
@@ -108,7 +109,7 @@ TEST_CASE("gateway: an address that is taken is named") {
   GatewayFixture first;
   Metrics metrics;
   const std::string address = "127.0.0.1:" + std::to_string(first.port());
-  const auto second = Gateway::Start(address, metrics, [](const auto&, auto) {});
+  const auto second = Gateway::Start(address, metrics, [](const auto&, auto) {}, [](auto) {});
   CHECK_THAT(second.status().ToString(), Catch::Contains(address));
 }
 
