@@ -22,6 +22,7 @@
 #include "entry/link/agent_streams.h"
 #include "entry/loop_thread.h"
 #include "entry/security/ca.h"
+#include "entry/security/refusals.h"
 #include "entry/security/tokens.h"
 
 namespace appsup::entry {
@@ -69,6 +70,7 @@ class Entry {
   SystemClock clock_;
   SystemRandom random_;
   Metrics metrics_;
+  Refusals refusals_{clock_, metrics_};
   CallTable calls_;
   std::unique_ptr<Ca> ca_;
   std::unique_ptr<Tokens> tokens_;

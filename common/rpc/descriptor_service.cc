@@ -28,8 +28,8 @@ class DescriptorService::Request : public CompletionTag {
 };
 
 DescriptorService::DescriptorService(const google::protobuf::ServiceDescriptor& descriptor,
-                                     CallHandler handler)
-    : descriptor_(descriptor), handler_(std::move(handler)) {
+                                     CallHandler handler, CallObserver observer)
+    : descriptor_(descriptor), handler_(std::move(handler)), observer_(std::move(observer)) {
   for (int i = 0; i < descriptor.method_count(); ++i) {
     names_.push_back("/" + descriptor.full_name() + "/" + descriptor.method(i)->name());
   }
@@ -51,7 +51,7 @@ void DescriptorService::RequestCall(int index, grpc::ServerCompletionQueue* queu
   if (stopped_) return;
   ++calls_;
   std::shared_ptr<ServerCall> call(
-      new ServerCall(*descriptor_.method(index), queue, [this] { CallGone(); }));
+      new ServerCall(*descriptor_.method(index), queue, observer_, [this] { CallGone(); }));
   call->context_.AsyncNotifyWhenDone(call->done_tag_.Start(call.get()));
   RequestAsyncBidiStreaming(index, &call->context_, &call->stream_, queue, queue,
                             new Request(*this, index, queue, call));

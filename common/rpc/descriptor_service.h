@@ -19,7 +19,8 @@ namespace appsup::rpc {
 // registered by name, so that reflection lists the service. Must outlive the server.
 class DescriptorService : public grpc::Service {
  public:
-  DescriptorService(const google::protobuf::ServiceDescriptor& descriptor, CallHandler handler);
+  DescriptorService(const google::protobuf::ServiceDescriptor& descriptor, CallHandler handler,
+                    CallObserver observer);
   ~DescriptorService() override;
 
   // Asks for the first call of each method on this queue; from then on there is always one more
@@ -40,6 +41,7 @@ class DescriptorService : public grpc::Service {
 
   const google::protobuf::ServiceDescriptor& descriptor_;
   const CallHandler handler_;
+  const CallObserver observer_;
   std::vector<std::string> names_;  // gRPC keeps pointers to them.
   Mutex mutex_;
   CondVar gone_;

@@ -69,7 +69,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                              &server->ports_[i]);
   }
   for (const auto& [descriptor, handler] : services) {
-    server->services_.push_back(std::make_unique<DescriptorService>(*descriptor, handler));
+    server->services_.push_back(
+        std::make_unique<DescriptorService>(*descriptor, handler, options.observer));
     builder.RegisterService(server->services_.back().get());
   }
   for (int i = 0; i < options.threads; ++i) server->queues_.push_back(builder.AddCompletionQueue());

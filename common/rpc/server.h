@@ -29,6 +29,7 @@ struct ServerOptions {
   absl::Duration keepalive_time = absl::Seconds(15);
   absl::Duration keepalive_timeout = absl::Seconds(10);
   absl::Duration min_ping_interval = absl::Seconds(10);  // Half of what clients are told to use.
+  CallObserver observer;                                 // May be empty.
 };
 
 // A gRPC server on completion queues with few threads of its own. Handlers are told on these

@@ -1,5 +1,6 @@
 #include "common/rpc/server_call.h"
 
+#include <chrono>
 #include <utility>
 
 #include "common/rpc/grpc_status.h"
@@ -11,6 +12,10 @@ namespace {
 
 // A write that stands in the way of Finish for so long belongs to a peer that reads nothing.
 constexpr absl::Duration kStuckWrite = absl::Seconds(10);
+
+int64_t SteadyNanos() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
 
 std::vector<std::string> Properties(const grpc::ServerContext& context, const char* name) {
   std::vector<std::string> values;
@@ -24,9 +29,14 @@ std::vector<std::string> Properties(const grpc::ServerContext& context, const ch
 
 }  // namespace
 
+std::string MethodName(const google::protobuf::MethodDescriptor& method) {
+  return method.service()->full_name() + "/" + method.name();
+}
+
 ServerCall::ServerCall(const google::protobuf::MethodDescriptor& method,
-                       grpc::ServerCompletionQueue* queue, std::function<void()> destroyed)
-    : method_(method), queue_(queue), destroyed_(std::move(destroyed)) {}
+                       grpc::ServerCompletionQueue* queue, const CallObserver& observer,
+                       std::function<void()> destroyed)
+    : method_(method), queue_(queue), observer_(observer), destroyed_(std::move(destroyed)) {}
 
 ServerCall::~ServerCall() { destroyed_(); }
 
@@ -49,7 +59,10 @@ std::string ServerCall::peer_certificate_pem() const {
   return pem.empty() ? std::string() : std::move(pem.front());
 }
 
-void ServerCall::Begin(const Handler& handler) { sink_ = handler(shared_from_this()); }
+void ServerCall::Begin(const Handler& handler) {
+  begin_nanos_ = SteadyNanos();
+  sink_ = handler(shared_from_this());
+}
 
 void ServerCall::Read() {
   MutexLock lock(&mutex_);
@@ -130,6 +143,7 @@ void ServerCall::OnStuckTag(bool expired) {
 }
 
 void ServerCall::OnDoneTag(bool) {
+  grpc::StatusCode code = grpc::StatusCode::OK;
   {
     MutexLock lock(&mutex_);
     done_ = true;
@@ -138,7 +152,9 @@ void ServerCall::OnDoneTag(bool) {
       status_ = grpc::Status(grpc::StatusCode::CANCELLED, "the caller went away");
     }
     if (!writing_) StartFinish();
+    code = status_.error_code();
   }
+  if (observer_) observer_(method_, code, absl::Nanoseconds(SteadyNanos() - begin_nanos_));
   if (std::shared_ptr<CallSink> sink = std::move(sink_); sink != nullptr) sink->OnDone();
 }
 

@@ -20,6 +20,9 @@
 
 namespace appsup::rpc {
 
+// "appsupervisor.v1.AppService/CreateApp".
+std::string MethodName(const google::protobuf::MethodDescriptor& method);
+
 // What happens to a call, told on one polling thread, one thing at a time. Must not block.
 class CallSink {
  public:
@@ -33,6 +36,10 @@ class CallSink {
   // The last: the call ended, or the caller went away. The sink should let go of the call.
   virtual void OnDone() = 0;
 };
+
+// Told at the end of each call, on its polling thread: how it ended and how long it took.
+using CallObserver = std::function<void(const google::protobuf::MethodDescriptor& method,
+                                        grpc::StatusCode code, absl::Duration took)>;
 
 // One call of any kind, served as a stream of messages in both directions.
 //
@@ -89,7 +96,7 @@ class ServerCall : public std::enable_shared_from_this<ServerCall> {
   };
 
   ServerCall(const google::protobuf::MethodDescriptor& method, grpc::ServerCompletionQueue* queue,
-             std::function<void()> destroyed);
+             const CallObserver& observer, std::function<void()> destroyed);
 
   // The call begins: what the handler returns is told everything. Polling thread.
   void Begin(const Handler& handler);
@@ -104,7 +111,9 @@ class ServerCall : public std::enable_shared_from_this<ServerCall> {
 
   const google::protobuf::MethodDescriptor& method_;
   grpc::ServerCompletionQueue* const queue_;
+  const CallObserver& observer_;
   const std::function<void()> destroyed_;
+  int64_t begin_nanos_ = 0;  // Steady clock.
   grpc::ServerContext context_;
   grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> stream_{&context_};
   grpc::ByteBuffer read_buffer_;  // While a read is under way: the transport's.

@@ -7,7 +7,6 @@
 #include "appsupervisor/v1/node_service.pb.h"
 #include "appsupervisor/v1/operation_service.pb.h"
 #include "appsupervisor/v1/project_service.pb.h"
-#include "common/log.h"
 #include "entry/api/blob_calls.h"
 
 namespace appsup::entry {
@@ -39,8 +38,6 @@ rpc::Server::Services ApiService::Services() {
 std::shared_ptr<rpc::CallSink> ApiService::Accept(const std::shared_ptr<rpc::ServerCall>& call) {
   absl::StatusOr<Principal> principal = callers_.PrincipalOf(*call);
   if (!principal.ok()) {
-    Log(LogLevel::kWarning, "caller-refused",
-        {{"peer", call->peer()}, {"method", MethodName(call->method())}});
     call->Finish(principal.status());
     return nullptr;
   }
@@ -53,10 +50,10 @@ std::shared_ptr<rpc::CallSink> ApiService::Serve(const std::shared_ptr<rpc::Serv
                                                  const Principal& principal) {
   const google::protobuf::MethodDescriptor& method = call->method();
   if (method.service()->full_name() == kArtifactService) {
-    return ServeBlobCall(blobs_, blob_loop_, call, principal);
+    return ServeBlobCall(blobs_, blob_loop_, callers_, call, principal);
   }
-  auto complete = complete_.find(MethodName(method));
-  return std::make_shared<CoreCall>(door_, call, principal,
+  auto complete = complete_.find(rpc::MethodName(method));
+  return std::make_shared<CoreCall>(door_, callers_, call, principal,
                                     complete == complete_.end() ? nullptr : complete->second);
 }
 

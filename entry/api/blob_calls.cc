@@ -5,10 +5,8 @@
 
 #include "appsupervisor/v1/artifact_service.pb.h"
 #include "common/status.h"
-#include "entry/api/core_call.h"
 #include "entry/artifact/blob_name.h"
 #include "entry/core/proto_time.h"
-#include "entry/security/authorize.h"
 
 namespace appsup::entry {
 namespace {
@@ -29,22 +27,27 @@ v1::Blob ToProto(const BlobInfo& info) {
 // What all calls of the service share: the right to make them, and the loop.
 class BlobCall : public rpc::CallSink {
  public:
-  BlobCall(BlobStore& blobs, EventLoop& loop, std::shared_ptr<rpc::ServerCall> call,
-           Principal principal)
-      : blobs_(blobs), loop_(loop), call_(std::move(call)), principal_(std::move(principal)) {}
+  BlobCall(BlobStore& blobs, EventLoop& loop, const Callers& callers,
+           std::shared_ptr<rpc::ServerCall> call, Principal principal)
+      : blobs_(blobs),
+        loop_(loop),
+        callers_(callers),
+        call_(std::move(call)),
+        principal_(std::move(principal)) {}
 
   void OnWritten() override {}
   void OnDone() override {}
 
  protected:
   bool Allowed(const google::protobuf::Message& request) {
-    const absl::Status status = Authorize(principal_, MethodName(call_->method()), request);
+    const absl::Status status = callers_.Allow(principal_, *call_, request);
     if (!status.ok()) call_->Finish(status);
     return status.ok();
   }
 
   BlobStore& blobs_;
   EventLoop& loop_;
+  const Callers& callers_;
   const std::shared_ptr<rpc::ServerCall> call_;
   const Principal principal_;
 };
@@ -168,13 +171,15 @@ class List : public BlobCall {
 }  // namespace
 
 std::shared_ptr<rpc::CallSink> ServeBlobCall(BlobStore& blobs, EventLoop& loop,
+                                             const Callers& callers,
                                              const std::shared_ptr<rpc::ServerCall>& call,
                                              const Principal& principal) {
   const std::string& method = call->method().name();
-  if (method == "UploadBlob") return std::make_shared<Upload>(blobs, loop, call, principal);
-  if (method == "GetBlob") return std::make_shared<Get>(blobs, loop, call, principal);
-  if (method == "ListBlobs") return std::make_shared<List>(blobs, loop, call, principal);
-  call->Finish(absl::UnimplementedError(MethodName(call->method()) + " is not served"));
+  if (method == "UploadBlob")
+    return std::make_shared<Upload>(blobs, loop, callers, call, principal);
+  if (method == "GetBlob") return std::make_shared<Get>(blobs, loop, callers, call, principal);
+  if (method == "ListBlobs") return std::make_shared<List>(blobs, loop, callers, call, principal);
+  call->Finish(absl::UnimplementedError(rpc::MethodName(call->method()) + " is not served"));
   return nullptr;
 }
 

@@ -1,6 +1,7 @@
 #include "entry/api/caller.h"
 
 #include "common/status.h"
+#include "entry/security/authorize.h"
 
 namespace appsup::entry {
 namespace {
@@ -14,6 +15,23 @@ absl::Status Refuse(const std::string& reason, const std::string& message) {
 }  // namespace
 
 absl::StatusOr<Principal> Callers::PrincipalOf(const rpc::ServerCall& call) const {
+  absl::StatusOr<Principal> principal = Recognise(call);
+  if (!principal.ok()) {
+    refusals_.Note(ErrorReason(principal.status()), "", rpc::MethodName(call.method()),
+                   call.peer());
+  }
+  return principal;
+}
+
+absl::Status Callers::Allow(const Principal& principal, const rpc::ServerCall& call,
+                            const google::protobuf::Message& request) const {
+  const std::string method = rpc::MethodName(call.method());
+  absl::Status status = Authorize(principal, method, request);
+  if (!status.ok()) refusals_.Note(ErrorReason(status), principal.name, method, call.peer());
+  return status;
+}
+
+absl::StatusOr<Principal> Callers::Recognise(const rpc::ServerCall& call) const {
   if (std::optional<std::string> user = local_user_(call.peer()); user.has_value()) {
     Principal principal;
     principal.name = "local:" + *user;

@@ -1,8 +1,6 @@
 #include "entry/api/core_call.h"
 
-#include "common/log.h"
 #include "common/status.h"
-#include "entry/security/authorize.h"
 
 namespace appsup::entry {
 namespace {
@@ -20,10 +18,6 @@ std::string Entropy(Random& random) {
 
 }  // namespace
 
-std::string MethodName(const google::protobuf::MethodDescriptor& method) {
-  return method.service()->full_name() + "/" + method.name();
-}
-
 CallId PostToCore(const CoreDoor& door, const std::string& method,
                   std::shared_ptr<const google::protobuf::Message> request,
                   const Principal& principal, std::shared_ptr<PendingCall> call) {
@@ -39,13 +33,10 @@ CallId PostToCore(const CoreDoor& door, const std::string& method,
 }
 
 void CoreCall::OnMessage(std::unique_ptr<google::protobuf::Message> message) {
-  const std::string method = MethodName(call_->method());
-  if (absl::Status allowed = Authorize(principal_, method, *message); !allowed.ok()) {
-    Log(LogLevel::kWarning, "call-refused",
-        {{"principal", principal_.name}, {"method", method}, {"peer", call_->peer()}});
-    return call_->Finish(allowed);
-  }
-  id_ = PostToCore(door_, method, std::move(message), principal_, shared_from_this());
+  const absl::Status allowed = callers_.Allow(principal_, *call_, *message);
+  if (!allowed.ok()) return call_->Finish(allowed);
+  id_ = PostToCore(door_, rpc::MethodName(call_->method()), std::move(message), principal_,
+                   shared_from_this());
 }
 
 void CoreCall::OnReadsDone() {

@@ -8,6 +8,7 @@
 #include "common/random.h"
 #include "common/rpc/server_call.h"
 #include "entry/api/call_table.h"
+#include "entry/api/caller.h"
 #include "entry/core/core_port.h"
 #include "entry/core/principal.h"
 
@@ -25,9 +26,6 @@ CallId PostToCore(const CoreDoor& door, const std::string& method,
                   std::shared_ptr<const google::protobuf::Message> request,
                   const Principal& principal, std::shared_ptr<PendingCall> call);
 
-// "appsupervisor.v1.AppService/CreateApp".
-std::string MethodName(const google::protobuf::MethodDescriptor& method);
-
 // A call whose answer comes from the core: takes one request, checks the right to make it, posts
 // it, and writes what the core answers. Polling thread and core thread.
 class CoreCall : public rpc::CallSink,
@@ -37,9 +35,11 @@ class CoreCall : public rpc::CallSink,
   // Changes the core's answer before it is sent; empty for most methods.
   using Complete = std::function<absl::StatusOr<MessagePtr>(MessagePtr)>;
 
-  CoreCall(const CoreDoor& door, std::shared_ptr<rpc::ServerCall> call, Principal principal,
-           Complete complete)
+  // `callers` outlives this.
+  CoreCall(const CoreDoor& door, const Callers& callers, std::shared_ptr<rpc::ServerCall> call,
+           Principal principal, Complete complete)
       : door_(door),
+        callers_(callers),
         call_(std::move(call)),
         principal_(std::move(principal)),
         complete_(std::move(complete)) {}
@@ -55,6 +55,7 @@ class CoreCall : public rpc::CallSink,
 
  private:
   const CoreDoor door_;
+  const Callers& callers_;
   const std::shared_ptr<rpc::ServerCall> call_;
   const Principal principal_;
   const Complete complete_;

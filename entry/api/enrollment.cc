@@ -35,7 +35,7 @@ class EnrollCall : public rpc::CallSink,
                                     ? TakeCertificate(&principal)
                                     : TakeToken(request.get(), &principal);
     if (!status.ok()) return call_->Finish(status);
-    PostToCore(door_, MethodName(call_->method()), std::move(request), principal,
+    PostToCore(door_, rpc::MethodName(call_->method()), std::move(request), principal,
                shared_from_this());
   }
   void OnReadsDone() override { call_->Finish(absl::InvalidArgumentError("no request was sent")); }

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "common/id.h"
-#include "common/log.h"
 #include "common/status.h"
 #include "common/tls.h"
 #include "entry/core/proto_time.h"
@@ -88,12 +87,17 @@ class AgentStream : public rpc::CallSink {
   int64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
+AgentStreams::AgentStreams(CorePort& core, Refusals& refusals, Metrics& metrics)
+    : core_(core),
+      refusals_(refusals),
+      open_(metrics.Gauge("appsup_link_streams", "Open streams of agents")) {}
+
 std::shared_ptr<rpc::CallSink> AgentStreams::Accept(const std::shared_ptr<rpc::ServerCall>& call) {
   absl::StatusOr<NodeIdentity> identity = NodeFromUris(call->peer_uris());
   absl::StatusOr<CertificateInfo> certificate = absl::UnauthenticatedError("no certificate");
   if (identity.ok()) certificate = GetCertificateInfo(call->peer_certificate_pem());
   if (!identity.ok() || !certificate.ok()) {
-    Log(LogLevel::kWarning, "agent-refused", {{"peer", call->peer()}});
+    refusals_.Note("NODE_CERTIFICATE_REQUIRED", "", rpc::MethodName(call->method()), call->peer());
     call->Finish(identity.ok() ? certificate.status() : identity.status());
     return nullptr;
   }
@@ -109,6 +113,7 @@ std::shared_ptr<rpc::CallSink> AgentStreams::Accept(const std::shared_ptr<rpc::S
     event.session = ++last_session_;
     stream = std::make_shared<AgentStream>(*this, event.session, call);
     streams_.emplace(event.session, stream);
+    open_.Set(static_cast<double>(streams_.size()));
   }
   core_.Post(std::move(event), [call] { call->Read(); });
   return stream;
@@ -123,6 +128,7 @@ std::shared_ptr<AgentStream> AgentStreams::Find(SessionId session) const {
 void AgentStreams::Remove(SessionId session) {
   MutexLock lock(&mutex_);
   streams_.erase(session);
+  open_.Set(static_cast<double>(streams_.size()));
 }
 
 void AgentStreams::Perform(const SendToAgent& send) {

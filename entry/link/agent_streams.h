@@ -6,10 +6,12 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#include "common/metrics.h"
 #include "common/mutex.h"
 #include "common/rpc/server_call.h"
 #include "entry/core/core_port.h"
 #include "entry/core/effect.h"
+#include "entry/security/refusals.h"
 
 namespace appsup::entry {
 
@@ -20,7 +22,8 @@ class AgentStream;
 // next is read when the core took the one before. Thread-safe.
 class AgentStreams {
  public:
-  explicit AgentStreams(CorePort& core) : core_(core) {}
+  // All outlive this.
+  AgentStreams(CorePort& core, Refusals& refusals, Metrics& metrics);
 
   // Serves LinkService.Connect. A peer without a node's certificate is refused.
   std::shared_ptr<rpc::CallSink> Accept(const std::shared_ptr<rpc::ServerCall>& call);
@@ -40,6 +43,8 @@ class AgentStreams {
   void Remove(SessionId session);
 
   CorePort& core_;
+  Refusals& refusals_;
+  prometheus::Gauge& open_;
   mutable Mutex mutex_;
   SessionId last_session_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<SessionId, std::shared_ptr<AgentStream>> streams_ ABSL_GUARDED_BY(mutex_);
