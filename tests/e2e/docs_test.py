@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+# requires: root
+"""Runs what the documents say, literally and in order, on a machine that looks as they say.
+
+Blocks marked `sh` must exit 0, `sh fails` must not, `sh follow` runs until Ctrl-C. Each document gets
+a mount and network namespace of its own in which a fresh entry and node have the default paths and
+ports; the README's begins with deploy/quickstart itself.
+"""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from cluster import BIN, SOURCE, Cluster, Program, wait_for
+
+LIMIT = 60  # Seconds for one block.
+PLACES = ("/run/appsup", "/var/lib/appsup", "/etc/appsup", "/var/tmp/appsup-quickstart", "/root/.config/appsup")
+INTERRUPTED = (0, 128 + signal.SIGINT, -signal.SIGINT)
+
+
+def blocks(document):
+    """(first line, kind, text) of the blocks to run: kind is "", "fails", "follow" or "quickstart"."""
+    text = (SOURCE / document).read_text()
+    for match in re.finditer(r"^```sh(?: (\w+))?\n(.*?)^```$", text, re.M | re.S):
+        yield text[:match.start()].count("\n") + 2, match.group(1) or "", match.group(2)
+
+
+class Shell:
+    """Blocks run one after another by one user: variables, functions and the folder stay."""
+
+    def __init__(self, home, folder):
+        self.state = home / "shell-state"
+        self.state.write_text(f"cd {folder}\n")
+
+    def run(self, kind, text):
+        """What is wrong with it, or None."""
+        keep = f'{{ export -p; declare -f; printf "cd %q\\n" "$PWD"; }} >{self.state}'
+        script = f". {self.state}\nset -aeuo pipefail\n{text}\n{keep}\n"
+        with tempfile.TemporaryFile("w+") as out:
+            process = subprocess.Popen(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                       start_new_session=True)
+            try:
+                if kind == "follow":  # Something must come before Ctrl-C ends it.
+                    wait_for("output", lambda: os.fstat(out.fileno()).st_size or process.poll() is not None, LIMIT)
+                    os.killpg(process.pid, signal.SIGINT)
+                code = process.wait(LIMIT)
+            except (subprocess.TimeoutExpired, AssertionError):
+                code = f"no end within {LIMIT} s"
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+            out.seek(0)
+            said = out.read()
+        wanted = {"": code == 0, "fails": isinstance(code, int) and code > 0,
+                  "follow": code in INTERRUPTED and said.strip() != ""}[kind]
+        return None if wanted else f"exit {code}\n{said[-3000:]}"
+
+
+class DefaultCluster(Cluster):
+    """An entry with the ports and paths that a program has without any configuration."""
+
+    def __init__(self):
+        super().__init__()
+        self.api_port, self.link_port, self.http_port = 7070, 7071, 7072
+        self.root = pathlib.Path("/")
+        self.socket = pathlib.Path("/run/appsup/api.sock")
+
+
+def run_blocks(document, shell):
+    ran = 0
+    for line, kind, text in blocks(document):
+        if kind == "quickstart":
+            continue
+        problem = shell.run(kind, text)
+        if problem:
+            sys.exit(f"{document}:{line}: block{' (' + kind + ')' if kind else ''}:\n{text}{problem}")
+        ran += 1
+    print(f"{ran} blocks")
+
+
+def copy_of_examples(folder):
+    """Where commands run: manifests that they may name lie in apps/ and deploy/examples/."""
+    shutil.copytree(SOURCE / "deploy/examples", folder / "apps")
+    shutil.copytree(SOURCE / "deploy/examples", folder / "deploy/examples")
+
+
+def run_inside(document):
+    """In the namespaces, as root."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for place in PLACES:
+        if pathlib.Path(place).is_dir():
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", place], check=True)
+    for name in ("APPSUP_SERVER", "APPSUP_TOKEN_FILE", "APPSUP_PROJECT", "APPSUP_CA_FILE", "APPSUP_ROOT"):
+        os.environ.pop(name, None)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="appsup-docs-"))
+    copy_of_examples(folder)
+    try:
+        if document == "README.md":
+            return run_readme(folder)
+        with DefaultCluster() as cluster:
+            cluster.add_agent("n1")
+            os.environ["PATH"] = f"{cluster.bin}:{os.environ['PATH']}"
+            run_blocks(document, Shell(folder, folder))
+    finally:
+        shutil.rmtree(folder)
+
+
+def run_readme(folder):
+    starts = [text.strip() for _, kind, text in blocks("README.md") if kind == "quickstart"]
+    assert starts and starts[0].split()[0] == "deploy/quickstart", starts
+    quickstart = Program("quickstart", [SOURCE / "deploy/quickstart", "--bin", BIN], folder / "quickstart.log").start()
+    try:
+        wait_for("the quickstart serves", lambda: "Ctrl-C stops everything" in quickstart.output()
+                 or not quickstart.alive(), LIMIT)
+        assert quickstart.alive(), quickstart.output()
+        run_blocks("README.md", Shell(folder, folder))
+        assert quickstart.stop() == 0, quickstart.output()
+    finally:
+        quickstart.kill()
+
+
+class Docs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("needs root")
+        for place in map(pathlib.Path, PLACES):
+            missing = [folder for folder in (place, *place.parents) if not folder.exists()]
+            place.mkdir(parents=True, exist_ok=True)
+            for folder in missing:
+                cls.addClassCleanup(lambda folder=folder: folder.rmdir())
+        cls._class_cleanups.reverse()  # Inner folders first: cleanups run from the last.
+
+    def run_document(self, document):
+        done = subprocess.run(["unshare", "--mount", "--net", sys.executable, __file__, "--inside", document],
+                              capture_output=True, text=True, timeout=600)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertNotIn("\n0 blocks", "\n" + done.stdout)
+
+    def test_the_readme_tour_works_as_written(self):
+        self.run_document("README.md")
+
+    def test_every_command_of_the_api_page_works_as_written(self):
+        self.run_document("docs/api.md")
+
+    def test_every_command_of_the_cli_page_works_as_written(self):
+        self.run_document("docs/cli.md")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--inside"]:
+        run_inside(sys.argv[2])
+    else:
+        unittest.main()
