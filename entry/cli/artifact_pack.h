@@ -11,7 +11,8 @@ namespace appsup::cli {
 class PackedArtifact {
  public:
   // A file is taken as it is. A folder becomes a .tar.gz whose paths begin in it; the same content
-  // gives the same bytes, so that pushing it twice stores it once. NOT_FOUND, or what the system said.
+  // gives the same bytes, so that pushing it twice stores it once. NOT_FOUND, or what the system
+  // said.
   static absl::StatusOr<PackedArtifact> Of(const std::string& path);
 
   ~PackedArtifact();

@@ -46,8 +46,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Open(const Settings& settings,
                                                      const Surroundings& surroundings) {
   ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, OpenChannel(settings));
   ASSIGN_OR_RETURN(Secret token, FindToken(settings, surroundings));
-  return std::unique_ptr<Client>(
-      new Client(settings.server, std::move(token), std::move(channel)));
+  return std::unique_ptr<Client>(new Client(settings.server, std::move(token), std::move(channel)));
 }
 
 Client::Client(std::string server, Secret token, std::shared_ptr<grpc::Channel> channel)

@@ -33,8 +33,8 @@ using ProjectStub = v1::ProjectService::Stub;
 // The public API of one entry, called synchronously. One thread.
 class Client {
  public:
-  // Connects nothing yet. INVALID_ARGUMENT if the server is beyond this machine and no CA is given: a
-  // token would travel in the clear.
+  // Connects nothing yet. INVALID_ARGUMENT if the server is beyond this machine and no CA is given:
+  // a token would travel in the clear.
   static absl::StatusOr<std::unique_ptr<Client>> Open(const Settings& settings,
                                                       const Surroundings& surroundings);
 

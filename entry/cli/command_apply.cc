@@ -38,7 +38,8 @@ absl::Status WithPlaces(const absl::Status& status, const Manifest& manifest) {
                           fmt::format("{}: {}", violation.field, violation.description)});
   }
   if (violations.empty()) return Annotate(status, manifest.place.Text());
-  return MakeError(status.code(), ErrorReason(status), std::string(status.message()), {},
+  return MakeError(status.code(), ErrorReason(status),
+                   fmt::format("{} {} is refused", manifest.kind, IdOf(manifest.name())), {},
                    std::move(violations));
 }
 
@@ -73,10 +74,9 @@ void ShowDiff(Session& session, const Manifest& manifest, const Message* current
                                                           : current->New());
   after->CopyFrom(current == nullptr ? *manifest.resource : *current);
   if (current != nullptr) SetMaskedFields(ApplyMask(manifest), *manifest.resource, after.get());
-  const std::string diff = UnifiedDiff(
-      current == nullptr ? "/dev/null" : manifest.name(),
-      current == nullptr ? "" : ToYaml(*current, options), manifest.place.Text(),
-      ToYaml(*after, options));
+  const std::string diff = UnifiedDiff(current == nullptr ? "/dev/null" : manifest.name(),
+                                       current == nullptr ? "" : ToYaml(*current, options),
+                                       manifest.place.Text(), ToYaml(*after, options));
   session.out << (diff.empty() ? fmt::format("{}: no difference\n", manifest.name()) : diff)
               << std::flush;
 }
@@ -101,9 +101,9 @@ absl::Status ApplyApp(Session& session, const ApplyOptions& options, const Manif
                      Find<v1::App>(session, &AppStub::GetApp, manifest.name()));
     ShowDiff(session, manifest, current.has_value() ? &*current : nullptr);
   }
-  ASSIGN_OR_RETURN(v1::Operation operation,
-                   client->Call(&AppStub::UpdateApp,
-                                RequestFor(session, manifest, options.dry_run)));
+  ASSIGN_OR_RETURN(
+      v1::Operation operation,
+      client->Call(&AppStub::UpdateApp, RequestFor(session, manifest, options.dry_run)));
   if (!options.dry_run) operations->push_back(std::move(operation));
   return absl::OkStatus();
 }
@@ -218,9 +218,9 @@ Outcome Apply(Session& session, const ApplyOptions& options) {
     refused = ExitCodeOf(status);
   }
   if (options.dry_run && !options.diff && refused == ExitCode::kOk) {
-    session.Say(fmt::format("{} checked; nothing was changed",
-                            manifests.size() == 1 ? "1 document"
-                                                  : fmt::format("{} documents", manifests.size())));
+    session.Say(fmt::format(
+        "{} checked; nothing was changed",
+        manifests.size() == 1 ? "1 document" : fmt::format("{} documents", manifests.size())));
   }
   ASSIGN_OR_RETURN(const ExitCode waited, FinishOperations(session, operations));
   return refused == ExitCode::kOk ? waited : refused;
@@ -238,7 +238,8 @@ void AddApplyCommand(Commands& commands) {
       ->required();
   command->add_flag("-R,--recursive", options->recursive, "folders with all that is below them");
   command->add_flag("--diff", options->diff, "show what will change, then change it");
-  command->add_flag("--dry-run", options->dry_run, "check, and with --diff show, but change nothing");
+  command->add_flag("--dry-run", options->dry_run,
+                    "check, and with --diff show, but change nothing");
 }
 
 }  // namespace appsup::cli

@@ -29,8 +29,7 @@ std::vector<std::string> OptionsOf(const CLI::App& command) {
 std::string CasesOf(const CLI::App& command, const std::string& path) {
   std::vector<std::string> words = SubcommandsOf(command);
   for (const std::string& option : OptionsOf(command)) words.push_back(option);
-  std::string cases =
-      fmt::format("    \"{}\") words=\"{}\" ;;\n", path, fmt::join(words, " "));
+  std::string cases = fmt::format("    \"{}\") words=\"{}\" ;;\n", path, fmt::join(words, " "));
   for (const CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; })) {
     cases += CasesOf(*sub, (path.empty() ? "" : path + " ") + sub->get_name());
   }

@@ -1,5 +1,6 @@
 // appsup describe: everything that helps to understand one resource.
 #include "common/status.h"
+#include "common/text_units.h"
 #include "entry/cli/app_text.h"
 #include "entry/cli/commands.h"
 #include "entry/cli/names.h"
@@ -95,10 +96,10 @@ void PrintSpec(Session& session, const v1::App& app) {
   Line(session, "Command", fmt::format("{}", fmt::join(spec.runtime().process().command(), " ")));
   Line(session, "Artifact",
        spec.artifact().blob().empty() ? spec.artifact().uri() : spec.artifact().blob());
-  Line(session, "Environments", fmt::format("{}", fmt::join(spec.placement().environments(), ", ")));
-  Line(session, "Data", spec.data().kind() == v1::DATA_KIND_UNSPECIFIED
-                            ? ""
-                            : WordOf(spec.data().kind()));
+  Line(session, "Environments",
+       fmt::format("{}", fmt::join(spec.placement().environments(), ", ")));
+  Line(session, "Data",
+       spec.data().kind() == v1::DATA_KIND_UNSPECIFIED ? "" : WordOf(spec.data().kind()));
 }
 
 void PrintAppHead(Session& session, const v1::App& app) {
@@ -148,7 +149,7 @@ absl::Status DescribeApp(Session& session, const v1::App& app) {
 }
 
 std::string TotalsText(const v1::ResourceTotals& totals) {
-  return fmt::format("{} milli-CPU, {}, {} processes", totals.cpu_millis(),
+  return fmt::format("{} CPU, {}, {} processes", FormatCpu(totals.cpu_millis()),
                      SizeText(totals.memory_bytes()), totals.pids());
 }
 
@@ -165,11 +166,12 @@ absl::Status DescribeNode(Session& session, const v1::Node& node) {
   Line(session, "In use", TotalsText(status.usage()));
   Line(session, "Versions", LabelsText(status.versions()));
   for (const v1::DriverInfo& driver : status.drivers()) {
-    Line(session, "Driver", fmt::format("{}: enforces {}{}", driver.name(),
-                                        driver.enforces().empty()
-                                            ? "nothing"
-                                            : fmt::format("{}", fmt::join(driver.enforces(), ", ")),
-                                        driver.message().empty() ? "" : "; " + driver.message()));
+    Line(session, "Driver",
+         fmt::format("{}: enforces {}{}", driver.name(),
+                     driver.enforces().empty()
+                         ? "nothing"
+                         : fmt::format("{}", fmt::join(driver.enforces(), ", ")),
+                     driver.message().empty() ? "" : "; " + driver.message()));
   }
   if (status.has_lease_expire_time()) {
     Line(session, "Lease until", TimeText(status.lease_expire_time()));
@@ -194,9 +196,10 @@ absl::Status DescribeEnvironment(Session& session, const v1::Environment& enviro
   Line(session, "Name", environment.name());
   Line(session, "Title", environment.display_name());
   Line(session, "Labels", environment.labels().empty() ? "" : LabelsText(environment.labels()));
-  Line(session, "Projects", environment.allowed_projects().empty()
-                                ? "all"
-                                : fmt::format("{}", fmt::join(environment.allowed_projects(), ", ")));
+  Line(session, "Projects",
+       environment.allowed_projects().empty()
+           ? "all"
+           : fmt::format("{}", fmt::join(environment.allowed_projects(), ", ")));
   Line(session, "Capacity", TotalsText(status.capacity()));
   Line(session, "Reserved", TotalsText(status.allocated()));
   ASSIGN_OR_RETURN(Client * client, session.client());
@@ -210,23 +213,22 @@ absl::Status DescribeEnvironment(Session& session, const v1::Environment& enviro
 
 absl::Status DescribeInstance(Session& session, const v1::Instance& instance) {
   Line(session, "Name", instance.name());
-  Line(session, "State", fmt::format("{}, {}ready", WordOf(instance.state()),
-                                     instance.ready() ? "" : "not "));
+  Line(session, "State",
+       fmt::format("{}, {}ready", WordOf(instance.state()), instance.ready() ? "" : "not "));
   Line(session, "Why", instance.message());
   Line(session, "Wanted", WordOf(instance.desired()));
   Line(session, "Node", instance.node());
   Line(session, "Environment", instance.environment());
   Line(session, "Slot", fmt::format("{}, revision {}", instance.slot(), instance.revision()));
-  Line(session, "Starts", fmt::format("{}, of these {} restarts", instance.attempt(),
-                                      instance.restarts()));
+  Line(session, "Starts",
+       fmt::format("{}, of these {} restarts", instance.attempt(), instance.restarts()));
   if (instance.pid() != 0) Line(session, "Process", fmt::format("{}", instance.pid()));
   for (const v1::Endpoint& endpoint : instance.endpoints()) {
     Line(session, "Endpoint", endpoint.port() + " " + endpoint.address());
   }
-  Line(session, "In use", fmt::format("{} milli-CPU, {}, {} processes",
-                                      instance.usage().cpu_millis(),
-                                      SizeText(instance.usage().memory_bytes()),
-                                      instance.usage().pids()));
+  Line(session, "In use",
+       fmt::format("{} CPU, {}, {} processes", FormatCpu(instance.usage().cpu_millis()),
+                   SizeText(instance.usage().memory_bytes()), instance.usage().pids()));
   if (instance.has_exit()) Line(session, "Last exit", ExitText(instance.exit()));
   if (instance.has_start_time()) {
     Line(session, "Started", TimeAndAge(session, instance.start_time()));
@@ -254,7 +256,8 @@ absl::StatusOr<ResourceKind::MessagePtr> Find(Session& session,
   const size_t slash = name.find('/');
   if (words.size() == 1 && slash != std::string::npos) {
     const bool names_kind = FindResourceKind(name.substr(0, slash)).ok();
-    const bool is_full = name.rfind("projects/", 0) == 0 && name.find("/apps/") != std::string::npos;
+    const bool is_full =
+        name.rfind("projects/", 0) == 0 && name.find("/apps/") != std::string::npos;
     const bool is_instance = name.find("/instances/") != std::string::npos;
     const bool is_operation = name.find("/operations/") != std::string::npos;
     if (is_instance || (!names_kind && !is_full)) {
@@ -269,8 +272,8 @@ absl::StatusOr<ResourceKind::MessagePtr> Find(Session& session,
   ASSIGN_OR_RETURN(const ResourceKind* kind, FindResourceKind(kind_word));
   if (kind->type == v1::Instance::descriptor()) return GetInstance(session, name);
   if (kind->get == nullptr) {
-    return UsageError(fmt::format("{} cannot be described; `appsup get {}` shows them", kind->word,
-                                  kind->word));
+    return UsageError(
+        fmt::format("{} cannot be described; `appsup get {}` shows them", kind->word, kind->word));
   }
   return kind->get(session, name);
 }

@@ -42,8 +42,9 @@ Outcome CreateEnvironment(Session& session, const CreateOptions& options) {
   ASSIGN_OR_RETURN(const v1::Environment created,
                    client->Call(&EnvironmentStub::CreateEnvironment, request));
   if (!PrintMessage(session, created)) {
-    session.Say(fmt::format("environment {0} created; `appsup nodes token {0}` brings nodes into it",
-                            IdOf(created.name())));
+    session.Say(
+        fmt::format("environment {0} created; `appsup nodes token {0}` brings nodes into it",
+                    IdOf(created.name())));
   }
   return ExitCode::kOk;
 }
@@ -87,9 +88,8 @@ using Create = Outcome (*)(Session&, const CreateOptions&);
 using Delete = Outcome (*)(Session&, const DeleteOptions&);
 
 std::shared_ptr<CreateOptions> AddCreate(Commands& commands, CLI::App& group,
-                                         const std::string& description,
-                                         const std::string& example, Create create,
-                                         CLI::App** added) {
+                                         const std::string& description, const std::string& example,
+                                         Create create, CLI::App** added) {
   CLI::App* command = commands.Add(group, "create", description, example);
   auto options = commands.Bind<CreateOptions>(command, create);
   command->add_option("NAME", options->name, "its id")->required();
@@ -118,8 +118,9 @@ void AddEnvironmentCommands(Commands& commands) {
       AddCreate(commands, *group, "Creates an environment",
                 "  appsup environments create eu --display-name Frankfurt --label region=eu",
                 CreateEnvironment, &create);
-  create->add_option("--allow-project", options->allowed_projects,
-                     "only this project may place apps there; may be repeated")
+  create
+      ->add_option("--allow-project", options->allowed_projects,
+                   "only this project may place apps there; may be repeated")
       ->expected(1);
   AddDelete(commands, *group, "Deletes an environment without nodes that no app names",
             "  appsup environments delete eu", DeleteEnvironment);

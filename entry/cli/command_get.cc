@@ -99,8 +99,9 @@ absl::Status CheckOptions(const ResourceKind& kind, const GetOptions& options) {
     return UsageError(fmt::format("{} have no labels; use --filter", kind.word));
   }
   if (options.watch && (!kind.watched || !options.names.empty())) {
-    return UsageError("--watch goes with a list of apps, instances, nodes, environments, projects or "
-                      "operations");
+    return UsageError(
+        "--watch goes with a list of apps, instances, nodes, environments, projects or "
+        "operations");
   }
   if (kind.of_app && options.names.size() > 1) {
     return UsageError(fmt::format("`appsup get {}` takes one app", kind.word));
@@ -210,9 +211,8 @@ void AddListCommand(Commands& commands, CLI::App& group, const std::string& kind
     return ShowAll(session, kind, options.selector, options.filter, options.all_projects);
   };
   commands.Bind<GetOptions>(&group, show);
-  CLI::App* list =
-      commands.Add(group, "list", fmt::format("Shows all {}", kind),
-                   fmt::format("  appsup {0}\n  appsup {0} list -o wide", kind));
+  CLI::App* list = commands.Add(group, "list", fmt::format("Shows all {}", kind),
+                                fmt::format("  appsup {0}\n  appsup {0} list -o wide", kind));
   const auto options = commands.Bind<GetOptions>(list, show);
   list->add_option("-l,--selector", options->selector, "labels: disk=ssd,!old");
   list->add_option("--filter", options->filter, "as the API has it: 'state = READY'");
@@ -221,8 +221,7 @@ void AddListCommand(Commands& commands, CLI::App& group, const std::string& kind
 
 void AddGetCommand(Commands& commands) {
   CLI::App* command = commands.Add(
-      commands.root(), "get",
-      "Shows apps, instances, nodes, operations and other kinds in a table",
+      commands.root(), "get", "Shows apps, instances, nodes, operations and other kinds in a table",
       "  appsup get apps\n  appsup get apps -l tier=gold -o wide\n  appsup get app crm -o yaml\n"
       "  appsup get instances crm\n  appsup get apps -A --filter 'state = FAILED'");
   const auto options = commands.Bind<GetOptions>(command, Get);

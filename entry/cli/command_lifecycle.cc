@@ -1,4 +1,6 @@
 // appsup start, stop, restart, scale, rollback, undelete, setup: verbs on apps.
+#include <limits>
+
 #include "common/status.h"
 #include "entry/cli/commands.h"
 #include "entry/cli/names.h"
@@ -24,8 +26,8 @@ absl::StatusOr<v1::Operation> CallFor(Session& session, AppMethod<Request> metho
   return client->Call(method, request);
 }
 
-// The same verb for several apps: all are asked first, then waited for. One that is refused does not
-// keep the others from it; the code of the last refusal remains.
+// The same verb for several apps: all are asked first, then waited for. One that is refused does
+// not keep the others from it; the code of the last refusal remains.
 template <class Request>
 Outcome ForEachApp(Session& session, AppMethod<Request> method, const AppsOptions& options) {
   std::vector<v1::Operation> operations;
@@ -47,8 +49,8 @@ template <class Request>
 void AddVerb(Commands& commands, CLI::App& parent, AppMethod<Request> method,
              const std::string& name, const std::string& description, const std::string& example) {
   CLI::App* command = commands.Add(parent, name, description, example);
-  const auto options = commands.Bind<AppsOptions>(
-      command, [method](Session& session, const AppsOptions& chosen) {
+  const auto options =
+      commands.Bind<AppsOptions>(command, [method](Session& session, const AppsOptions& chosen) {
         return ForEachApp<Request>(session, method, chosen);
       });
   command->add_option("APP", options->apps, "apps")->required();
@@ -88,19 +90,19 @@ void AddScale(Commands& commands) {
   command->add_option("APP", options->app, "app")->required();
   command->add_option("REPLICAS", options->replicas, "0 or more")
       ->required()
-      ->check(CLI::NonNegativeNumber.description(""));
+      ->check(WholeNumber(0, 1000));
 }
 
 void AddRollback(Commands& commands) {
-  CLI::App* command = commands.Add(
-      commands.root(), "rollback",
-      "Goes back to the revision before, or to the one that is named",
-      "  appsup rollback crm\n  appsup rollback crm --revision 3");
+  CLI::App* command = commands.Add(commands.root(), "rollback",
+                                   "Goes back to the revision before, or to the one that is named",
+                                   "  appsup rollback crm\n  appsup rollback crm --revision 3");
   const auto options = commands.Bind<RollbackOptions>(command, Rollback);
   command->add_option("APP", options->app, "app")->required();
-  command->add_option("--revision", options->revision,
-                      "its number, as `appsup get revisions APP` shows it")
-      ->check(CLI::PositiveNumber.description(""));
+  command
+      ->add_option("--revision", options->revision,
+                   "its number, as `appsup get revisions APP` shows it")
+      ->check(WholeNumber(1, std::numeric_limits<int64_t>::max()));
 }
 
 }  // namespace

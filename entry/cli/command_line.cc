@@ -63,8 +63,8 @@ bool IsPortlessHttpServer(const std::vector<std::string>& arguments) {
   if (module == arguments.end() || *(module - 1) != "-m") return false;
   for (auto argument = module + 1; argument != arguments.end(); ++argument) {
     if (argument->empty() || argument->front() != '-') return false;
-    const bool takes_value = *argument == "-d" || *argument == "--directory" ||
-                             *argument == "-b" || *argument == "--bind" || *argument == "-p" ||
+    const bool takes_value = *argument == "-d" || *argument == "--directory" || *argument == "-b" ||
+                             *argument == "--bind" || *argument == "-p" ||
                              *argument == "--protocol";
     if (takes_value && argument + 1 != arguments.end()) ++argument;
   }

@@ -13,9 +13,9 @@ struct CommandLine {
 };
 
 // An app gets its port in the variable PORT. An argument may name that or another variable that the
-// app gets ($PORT, ${PORT_ADMIN}, $APPSUP_DATA_DIR): then the command runs by a shell that puts them
-// in and is replaced by it. Other dollars stay as they are. `python3 -m http.server` without a port
-// takes none from its environment, so $PORT is added.
+// app gets ($PORT, ${PORT_ADMIN}, $APPSUP_DATA_DIR): then the command runs by a shell that puts
+// them in and is replaced by it. Other dollars stay as they are. `python3 -m http.server` without a
+// port takes none from its environment, so $PORT is added.
 CommandLine CommandLineOf(std::vector<std::string> typed);
 
 }  // namespace appsup::cli

@@ -111,7 +111,7 @@ void AddLogsCommand(Commands& commands) {
   command->add_flag("-f,--follow", options->follow, "go on as more is written");
   command->add_option("--instance", options->instance, "only this instance");
   command->add_option("--lines", options->lines, "last lines of each stream (100); -1: all kept")
-      ->check(CLI::Range(-1, kMostLines).description(""));
+      ->check(WholeNumber(-1, kMostLines));
   command->add_option("--since", options->since, "from 10m ago, or from 2026-01-31T12:00:00Z");
   command->add_option("--stream", options->stream, "stdout or stderr (both)")
       ->check(CLI::IsMember({"stdout", "stderr"}).description(""));

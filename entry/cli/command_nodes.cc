@@ -78,8 +78,7 @@ Outcome Resume(Session& session, const NodeOptions& options) {
 }
 
 Outcome Drain(Session& session, const NodeOptions& options) {
-  ASSIGN_OR_RETURN(const v1::Operation operation,
-                   CallFor(session, &NodeStub::DrainNode, options));
+  ASSIGN_OR_RETURN(const v1::Operation operation, CallFor(session, &NodeStub::DrainNode, options));
   return FinishOperation(session, operation);
 }
 
@@ -96,9 +95,9 @@ Outcome SetSchedulable(Session& session, const NodeOptions& options, bool schedu
   v1::Node node;
   ASSIGN_OR_RETURN(*node.mutable_name(), NodeName(options.node));
   node.set_schedulable(schedulable);
-  return Told(session, Update(session, node, "schedulable"),
-              schedulable ? "gets new instances again"
-                          : "gets no new instances; those that run stay");
+  return Told(
+      session, Update(session, node, "schedulable"),
+      schedulable ? "gets new instances again" : "gets no new instances; those that run stay");
 }
 
 // KEY=VALUE sets, KEY- removes. The etag keeps two people from undoing each other's labels.
@@ -123,11 +122,10 @@ Outcome Label(Session& session, const NodeOptions& options) {
 template <class Run>
 std::shared_ptr<NodeOptions> AddVerb(Commands& commands, CLI::App& parent, const std::string& name,
                                      const std::string& description, Run run) {
-  const std::string path =
-      parent.get_parent() == nullptr ? name : parent.get_name() + " " + name;
-  CLI::App* command =
-      commands.Add(parent, name, description,
-                   fmt::format("  appsup {} eu-1{}", path, name == "label" ? " disk=ssd old-" : ""));
+  const std::string path = parent.get_parent() == nullptr ? name : parent.get_name() + " " + name;
+  CLI::App* command = commands.Add(
+      parent, name, description,
+      fmt::format("  appsup {} eu-1{}", path, name == "label" ? " disk=ssd old-" : ""));
   const auto options = commands.Bind<NodeOptions>(command, run);
   command->add_option("NODE", options->node, "node")->required();
   if (name == "label") {
@@ -137,9 +135,9 @@ std::shared_ptr<NodeOptions> AddVerb(Commands& commands, CLI::App& parent, const
 }
 
 void AddToken(Commands& commands, CLI::App& nodes) {
-  CLI::App* token = commands.Add(nodes, "token",
-                                 "Prints the line to paste on a machine that is to become a node",
-                                 "  appsup nodes token eu\n  appsup nodes token eu --ttl 1d");
+  CLI::App* token =
+      commands.Add(nodes, "token", "Prints the line to paste on a machine that is to become a node",
+                   "  appsup nodes token eu\n  appsup nodes token eu --ttl 1d");
   const auto options = commands.Bind<TokenOptions>(token, MakeToken);
   token->add_option("ENVIRONMENT", options->environment, "environment of the node")->required();
   token->add_option("--ttl", options->ttl, "how long the token works (1h)");

@@ -53,9 +53,9 @@ Outcome Cancel(Session& session, const OperationOptions& options) {
   ASSIGN_OR_RETURN(const v1::Operation operation,
                    client->Call(&OperationStub::CancelOperation, request));
   if (!PrintMessage(session, operation)) {
-    session.Say(fmt::format("{}: {}", operation.name(),
-                            options.rollback ? "ended and being undone"
-                                             : "ended; what was asked for stays in force"));
+    session.Say(fmt::format(
+        "{}: {}", operation.name(),
+        options.rollback ? "ended and being undone" : "ended; what was asked for stays in force"));
   }
   return ExitCode::kOk;
 }

@@ -1,6 +1,6 @@
 // appsup run: an app from a command.
-#include <charconv>
 #include <cctype>
+#include <charconv>
 #include <filesystem>
 
 #include "common/status.h"
@@ -8,9 +8,9 @@
 #include "entry/cli/blob_push.h"
 #include "entry/cli/command_line.h"
 #include "entry/cli/commands.h"
+#include "entry/cli/manifest_words.h"
 #include "entry/cli/names.h"
 #include "entry/cli/operation_wait.h"
-#include "entry/cli/manifest_words.h"
 #include "entry/cli/yaml_writer.h"
 #include "fmt/format.h"
 
@@ -155,8 +155,9 @@ absl::StatusOr<v1::App> AppOf(Session& session, const RunOptions& options,
 
 Outcome Run(Session& session, const RunOptions& options, const std::vector<std::string>& typed) {
   if (typed.empty()) {
-    return UsageError("the command is missing; write it behind --, as in `appsup run --name notes -- "
-                      "python3 -m http.server`");
+    return UsageError(
+        "the command is missing; write it behind --, as in `appsup run --name notes -- "
+        "python3 -m http.server`");
   }
   const CommandLine command = CommandLineOf(typed);
   ASSIGN_OR_RETURN(v1::App app, AppOf(session, options, command));
@@ -181,9 +182,10 @@ Outcome Run(Session& session, const RunOptions& options, const std::vector<std::
 
 void AddOptions(CLI::App* command, const std::shared_ptr<RunOptions>& options) {
   command->add_option("--name", options->name, "id of the new app")->required();
-  command->add_option("--port", options->ports,
-                      "NAME, NUMBER or NAME=NUMBER that it listens on; may be repeated (http, with a "
-                      "number that the node picks and tells in PORT)")
+  command
+      ->add_option("--port", options->ports,
+                   "NAME, NUMBER or NAME=NUMBER that it listens on; may be repeated (http, with a "
+                   "number that the node picks and tells in PORT)")
       ->expected(1);
   command->add_flag("--no-port", options->no_port, "it listens on nothing");
   command->add_option("--env", options->env, "KEY=VALUE for its environment; may be repeated")
@@ -191,16 +193,18 @@ void AddOptions(CLI::App* command, const std::shared_ptr<RunOptions>& options) {
   command->add_option("--label", options->labels, "KEY=VALUE; may be repeated")->expected(1);
   command->add_option("--artifact", options->artifact,
                       "its code: a URI, or a file or folder, which is pushed");
-  command->add_option_function<int32_t>(
-             "--replicas",
-             [options](int32_t replicas) {
-               options->replicas = replicas;
-               options->replicas_given = true;
-             },
-             "how many in each environment (1)")
-      ->check(CLI::NonNegativeNumber.description(""));
-  command->add_option("--environment", options->environments,
-                      "where it runs; may be repeated (the only one there is)")
+  command
+      ->add_option_function<int32_t>(
+          "--replicas",
+          [options](int32_t replicas) {
+            options->replicas = replicas;
+            options->replicas_given = true;
+          },
+          "how many in each environment (1)")
+      ->check(WholeNumber(0, 1000));
+  command
+      ->add_option("--environment", options->environments,
+                   "where it runs; may be repeated (the only one there is)")
       ->expected(1);
   command->add_option("--data", options->data,
                       "node: a folder that stays, in APPSUP_DATA_DIR; or shared:PATH");
@@ -216,15 +220,15 @@ void AddOptions(CLI::App* command, const std::shared_ptr<RunOptions>& options) {
 
 void AddRunCommand(Commands& commands) {
   CLI::App* command = commands.Add(
-      commands.root(), "run",
-      "Creates an app from a command; $PORT in it becomes the app's port",
+      commands.root(), "run", "Creates an app from a command; $PORT in it becomes the app's port",
       "  appsup run --name notes -- python3 -m http.server\n"
       "  appsup run --name web --artifact ./web --health / -- node server.js --port '$PORT'\n"
       "  appsup run --name clock --no-port --dry-run -- ./clock.sh > clock.yaml");
   const Commands* all = &commands;
-  const auto options = commands.Bind<RunOptions>(
-      command,
-      [all](Session& session, const RunOptions& chosen) { return Run(session, chosen, all->tail); });
+  const auto options =
+      commands.Bind<RunOptions>(command, [all](Session& session, const RunOptions& chosen) {
+        return Run(session, chosen, all->tail);
+      });
   AddOptions(command, options);
 }
 

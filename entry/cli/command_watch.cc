@@ -48,9 +48,9 @@ std::string SummaryOf(const Message& resource, absl::Time now) {
 
 std::string EventLine(Session& session, const v1::Event& event) {
   const std::unique_ptr<Message> resource = ResourceOf(event);
-  std::string line = fmt::format("{}  {:<8}  {:<11}  {}", TimeText(event.time()),
-                                 TypeWord(event.type()), event.kind(),
-                                 ShortName(session, event.name()));
+  std::string line =
+      fmt::format("{}  {:<8}  {:<11}  {}", TimeText(event.time()), TypeWord(event.type()),
+                  event.kind(), ShortName(session, event.name()));
   if (resource != nullptr && event.type() != v1::EVENT_TYPE_DELETED) {
     line += "  " + SummaryOf(*resource, session.Now());
   }

@@ -12,8 +12,8 @@
 
 namespace appsup::cli {
 
-// The command line as it is put together: each command adds itself, and what was chosen is run after
-// parsing, with a session.
+// The command line as it is put together: each command adds itself, and what was chosen is run
+// after parsing, with a session.
 class Commands {
  public:
   using Action = std::function<Outcome(Session&)>;
@@ -63,6 +63,9 @@ void AddProjectCommands(Commands& commands);
 void AddOperationCommands(Commands& commands);
 void AddCompletionCommand(Commands& commands);
 void AddVersionCommand(Commands& commands);
+
+// For CLI::Option::check: a whole number within these bounds, told in words.
+std::function<std::string(const std::string&)> WholeNumber(int64_t min, int64_t max);
 
 // For --env, --label: "KEY=VALUE". INVALID_ARGUMENT names the option.
 absl::StatusOr<std::pair<std::string, std::string>> KeyAndValue(const std::string& option,

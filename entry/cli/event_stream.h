@@ -8,8 +8,8 @@
 
 namespace appsup::cli {
 
-// Tells `on_event` of each event until it returns false. Goes on after the entry was away, without gap
-// or repeat, from the last resume token.
+// Tells `on_event` of each event until it returns false. Goes on after the entry was away, without
+// gap or repeat, from the last resume token.
 Outcome FollowEvents(Session& session, v1::WatchEventsRequest request,
                      const std::function<bool(const v1::Event&)>& on_event);
 

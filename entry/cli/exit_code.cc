@@ -45,6 +45,9 @@ std::string ErrorText(const absl::Status& status) {
     if (message.find(violation.description) != std::string::npos) continue;
     text += fmt::format("  {}: {}\n", violation.field, violation.description);
   }
+  if (absl::IsUnauthenticated(status)) {
+    text += "  --token-file or APPSUP_TOKEN_FILE names the file with the token\n";
+  }
   return text;
 }
 

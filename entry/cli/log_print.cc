@@ -13,8 +13,8 @@ void LogPrinter::Print(const appsupervisor::v1::TailLogsResponse& piece) {
     err_ << fmt::format("[{}] {}\n", instance, piece.notice()) << std::flush;
   }
   if (piece.data().empty()) return;
-  const std::string key = fmt::format("{} {} {}", piece.instance(), piece.attempt(),
-                                      static_cast<int>(piece.stream()));
+  const std::string key =
+      fmt::format("{} {} {}", piece.instance(), piece.attempt(), static_cast<int>(piece.stream()));
   const auto [found, is_new] = positions_.emplace(key, Position{piece.offset(), false});
   Position& position = found->second;
   const int64_t end = piece.offset() + static_cast<int64_t>(piece.data().size());

@@ -8,8 +8,9 @@
 
 namespace appsup::cli {
 
-// Puts pieces of logs on the screen line by line, each headed by its instance once there are several,
-// and knows how far each stream has come, so that what is sent again after a break is not repeated.
+// Puts pieces of logs on the screen line by line, each headed by its instance once there are
+// several, and knows how far each stream has come, so that what is sent again after a break is not
+// repeated.
 class LogPrinter {
  public:
   LogPrinter(std::ostream& out, std::ostream& err, bool prefix)

@@ -72,10 +72,9 @@ const Kind* ReadKind(const YAML::Node& document, ManifestReader& reader) {
     return nullptr;
   }
   const std::string nearest = NearestWord(node.Scalar(), names);
-  reader.Note(node.Mark(), fmt::format("kind \"{}\" cannot be applied{}; allowed: {}",
-                                       node.Scalar(),
-                                       nearest.empty() ? "" : "; did you mean " + nearest + "?",
-                                       allowed));
+  reader.Note(node.Mark(),
+              fmt::format("kind \"{}\" cannot be applied{}; allowed: {}", node.Scalar(),
+                          nearest.empty() ? "" : "; did you mean " + nearest + "?", allowed));
   return nullptr;
 }
 

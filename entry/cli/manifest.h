@@ -18,7 +18,7 @@ struct ManifestText {
 
 // One document: a resource that someone wants.
 struct Manifest {
-  std::string kind;  // App, Environment, Node or Project.
+  std::string kind;                                     // App, Environment, Node or Project.
   std::unique_ptr<google::protobuf::Message> resource;  // Of that type; its name is a full one.
   std::string artifact_file;  // spec.artifact.file, to be pushed and set as spec.artifact.blob.
   Place place;                // Of the document.
@@ -27,8 +27,8 @@ struct Manifest {
   std::string name() const;
   bool Names(const std::string& path) const { return fields.contains(path); }
 
-  // Where a field is that the entry complains about ("app.spec.ports[0].number"), or where what holds
-  // it is.
+  // Where a field is that the entry complains about ("app.spec.ports[0].number"), or where what
+  // holds it is.
   const Place& PlaceOf(const std::string& violated_field) const;
 };
 

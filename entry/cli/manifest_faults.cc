@@ -26,10 +26,10 @@ absl::Status ManifestFaults::ToStatus() const {
     return std::tie(a.file_order, a.place.line, a.place.column) <
            std::tie(b.file_order, b.place.line, b.place.column);
   });
-  std::string message = sorted.size() == 1
-                            ? "the manifest has a fault; nothing was changed"
-                            : fmt::format("the manifests have {} faults; nothing was changed",
-                                          sorted.size());
+  std::string message =
+      sorted.size() == 1
+          ? "the manifest has a fault; nothing was changed"
+          : fmt::format("the manifests have {} faults; nothing was changed", sorted.size());
   std::vector<FieldViolation> violations;
   for (const Fault& fault : sorted) violations.push_back({fault.place.Text(), fault.what});
   return MakeError(absl::StatusCode::kInvalidArgument, "MANIFEST_INVALID", std::move(message), {},

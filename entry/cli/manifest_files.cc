@@ -33,9 +33,9 @@ absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& path, bool r
   // The one place of manifests where exceptions of std::filesystem end.
   try {
     if (!fs::is_directory(path)) return std::vector<std::string>{path};
-    const std::vector<std::string> files =
-        recursive ? ManifestsIn<fs::recursive_directory_iterator>(path)
-                  : ManifestsIn<fs::directory_iterator>(path);
+    const std::vector<std::string> files = recursive
+                                               ? ManifestsIn<fs::recursive_directory_iterator>(path)
+                                               : ManifestsIn<fs::directory_iterator>(path);
     if (!files.empty()) return files;
     return absl::NotFoundError(fmt::format("folder {} holds no .yaml or .yml file", path));
   } catch (const fs::filesystem_error& error) {
@@ -47,8 +47,9 @@ absl::StatusOr<std::vector<ManifestText>> ReadTexts(Session& session, const std:
                                                     bool recursive) {
   std::vector<ManifestText> texts;
   if (path == "-") {
-    texts.push_back({"standard input",
-                     {std::istreambuf_iterator<char>(session.in), std::istreambuf_iterator<char>()}});
+    texts.push_back(
+        {"standard input",
+         {std::istreambuf_iterator<char>(session.in), std::istreambuf_iterator<char>()}});
     return texts;
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesOf(path, recursive));
@@ -75,12 +76,10 @@ absl::StatusOr<std::vector<Manifest>> LoadManifests(Session& session,
     ASSIGN_OR_RETURN(std::vector<ManifestText> more, ReadTexts(session, path, recursive));
     std::move(more.begin(), more.end(), std::back_inserter(texts));
   }
-  absl::StatusOr<std::vector<Manifest>> manifests =
-      ReadManifests(texts, session.settings.project);
+  absl::StatusOr<std::vector<Manifest>> manifests = ReadManifests(texts, session.settings.project);
   if (!manifests.ok()) return manifests;
-  std::stable_sort(manifests->begin(), manifests->end(), [](const Manifest& a, const Manifest& b) {
-    return OrderOf(a) < OrderOf(b);
-  });
+  std::stable_sort(manifests->begin(), manifests->end(),
+                   [](const Manifest& a, const Manifest& b) { return OrderOf(a) < OrderOf(b); });
   return manifests;
 }
 

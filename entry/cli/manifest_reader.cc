@@ -154,8 +154,7 @@ void ManifestReader::ReadValue(const YAML::Node& value, const Slot& slot) {
   if (field.is_repeated()) return ReadList(value, slot);
   if (field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return ReadScalar(value, slot);
   if (value.IsNull()) return;  // `resources:` with all lines below it taken out.
-  ReadMessage(value, slot,
-              slot.message->GetReflection()->MutableMessage(slot.message, slot.field));
+  ReadMessage(value, slot, slot.message->GetReflection()->MutableMessage(slot.message, slot.field));
 }
 
 void ManifestReader::ReadMessage(const YAML::Node& value, const Slot& slot, Message* message) {
@@ -258,16 +257,16 @@ void ManifestReader::ReadScalar(const YAML::Node& value, const Slot& slot) {
     case FieldDescriptor::CPPTYPE_ENUM:
       return ReadEnum(value, slot);
     case FieldDescriptor::CPPTYPE_INT32:
-      if (const auto number = ReadNumber(value, slot.path, slot.unit,
-                                         std::numeric_limits<int32_t>::min(),
-                                         std::numeric_limits<int32_t>::max())) {
+      if (const auto number =
+              ReadNumber(value, slot.path, slot.unit, std::numeric_limits<int32_t>::min(),
+                         std::numeric_limits<int32_t>::max())) {
         reflection.SetInt32(message, slot.field, static_cast<int32_t>(*number));
       }
       return;
     case FieldDescriptor::CPPTYPE_INT64:
-      if (const auto number = ReadNumber(value, slot.path, slot.unit,
-                                         std::numeric_limits<int64_t>::min(),
-                                         std::numeric_limits<int64_t>::max())) {
+      if (const auto number =
+              ReadNumber(value, slot.path, slot.unit, std::numeric_limits<int64_t>::min(),
+                         std::numeric_limits<int64_t>::max())) {
         reflection.SetInt64(message, slot.field, *number);
       }
       return;

@@ -53,10 +53,8 @@ class ManifestReader {
   void ReadArtifactFile(const YAML::Node& value, const std::string& path);
 
   void ReadValue(const YAML::Node& value, const Slot& slot);
-  void ReadMessage(const YAML::Node& value, const Slot& slot,
-                   google::protobuf::Message* message);
-  void ReadDuration(const YAML::Node& value, const Slot& slot,
-                    google::protobuf::Message* duration);
+  void ReadMessage(const YAML::Node& value, const Slot& slot, google::protobuf::Message* message);
+  void ReadDuration(const YAML::Node& value, const Slot& slot, google::protobuf::Message* duration);
   void ReadAmount(const YAML::Node& value, const Slot& slot, google::protobuf::Message* amount);
   void ReadMap(const YAML::Node& value, const Slot& slot);
   void ReadList(const YAML::Node& value, const Slot& slot);

@@ -33,22 +33,38 @@ struct KeyOfMessage {
 };
 
 constexpr KeyOfMessage kLater[] = {
-    {"AppSpec", "disconnect"},      {"AppSpec", "secrets"},    {"AppSpec", "files"},
-    {"AppSpec", "databases"},       {"AppSpec", "depends_on"}, {"AppSpec", "routes"},
-    {"AppSpec", "start_mode"},      {"AppSpec", "ttl"},        {"AppSpec", "expire_time"},
-    {"AppSpec", "idle_timeout"},    {"Runtime", "container"},  {"Runtime", "shared"},
-    {"ProcessRuntime", "sandbox"},  {"Checks", "startup"},     {"Checks", "liveness"},
-    {"Check", "grpc"},              {"Environment", "brake"},
+    {"AppSpec", "disconnect"},     {"AppSpec", "secrets"},
+    {"AppSpec", "files"},          {"AppSpec", "databases"},
+    {"AppSpec", "depends_on"},     {"AppSpec", "routes"},
+    {"AppSpec", "start_mode"},     {"AppSpec", "ttl"},
+    {"AppSpec", "expire_time"},    {"AppSpec", "idle_timeout"},
+    {"Runtime", "container"},      {"Runtime", "shared"},
+    {"ProcessRuntime", "sandbox"}, {"Checks", "startup"},
+    {"Checks", "liveness"},        {"Check", "grpc"},
+    {"Environment", "brake"},
 };
 
 constexpr KeyOfMessage kOutputOnly[] = {
-    {"App", "uid"},           {"App", "generation"},          {"App", "create_time"},
-    {"App", "update_time"},   {"App", "delete_time"},         {"App", "purge_time"},
-    {"App", "status"},        {"Environment", "uid"},         {"Environment", "create_time"},
-    {"Environment", "status"}, {"Environment", "update_time"}, {"Node", "uid"},
-    {"Node", "environment"},  {"Node", "desired"},            {"Node", "create_time"},
-    {"Node", "update_time"},  {"Node", "status"},             {"Project", "uid"},
-    {"Project", "create_time"}, {"Project", "update_time"},
+    {"App", "uid"},
+    {"App", "generation"},
+    {"App", "create_time"},
+    {"App", "update_time"},
+    {"App", "delete_time"},
+    {"App", "purge_time"},
+    {"App", "status"},
+    {"Environment", "uid"},
+    {"Environment", "create_time"},
+    {"Environment", "status"},
+    {"Environment", "update_time"},
+    {"Node", "uid"},
+    {"Node", "environment"},
+    {"Node", "desired"},
+    {"Node", "create_time"},
+    {"Node", "update_time"},
+    {"Node", "status"},
+    {"Project", "uid"},
+    {"Project", "create_time"},
+    {"Project", "update_time"},
 };
 
 template <class List>

@@ -17,9 +17,8 @@ absl::StatusOr<std::string> NameOf(const std::string& kind, const std::string& p
                                    const std::string& text) {
   if (MatchName(pattern, text).has_value()) return text;
   if (IsValidId(text)) return FormatName(pattern, {text});
-  return UsageError(
-      fmt::format("\"{}\" is no name of {}; allowed: an id such as \"eu-1\", or {}", text, kind,
-                  pattern));
+  return UsageError(fmt::format("\"{}\" is no name of {}; allowed: an id such as \"eu-1\", or {}",
+                                text, kind, pattern));
 }
 
 absl::StatusOr<std::string> FindInstance(Session& session, const std::string& id) {
@@ -31,9 +30,10 @@ absl::StatusOr<std::string> FindInstance(Session& session, const std::string& id
   for (const v1::Instance& instance : all.instances()) {
     if (IdOf(instance.name()) == id) return instance.name();
   }
-  return absl::NotFoundError(fmt::format("project {} has no instance \"{}\"; `appsup get instances` "
-                                         "shows those that there are",
-                                         session.settings.project, id));
+  return absl::NotFoundError(
+      fmt::format("project {} has no instance \"{}\"; `appsup get instances` "
+                  "shows those that there are",
+                  session.settings.project, id));
 }
 
 }  // namespace

@@ -10,8 +10,8 @@ namespace appsup::cli {
 namespace {
 
 // Reads the operation's changes until it ended, the stream broke or the deadline passed.
-absl::Status FollowOnce(Session& session, ProgressLine& line, absl::Time start,
-                        absl::Time deadline, v1::Operation* newest) {
+absl::Status FollowOnce(Session& session, ProgressLine& line, absl::Time start, absl::Time deadline,
+                        v1::Operation* newest) {
   ASSIGN_OR_RETURN(Client * client, session.client());
   const auto context = client->NewContext(deadline - session.Now());
   v1::WatchOperationRequest request;
@@ -53,15 +53,19 @@ void TellSuccess(Session& session, const v1::Operation& operation) {
   }
 }
 
-// The log lines that the app left behind, where it is an app that failed.
-void TellLastFailure(Session& session, const std::string& target) {
+// Why the app is as it is, and the log lines that it left behind.
+void TellWhy(Session& session, const std::string& target) {
   absl::StatusOr<Client*> client = session.client();
   if (!client.ok() || target.find("/apps/") == std::string::npos) return;
   v1::GetAppRequest request;
   request.set_name(target);
   const absl::StatusOr<v1::App> app = (*client)->Call(&AppStub::GetApp, request);
-  if (!app.ok() || !app->status().has_last_failure()) return;
-  session.err << FailureText(app->status().last_failure(), session.Now(), "  ");
+  if (!app.ok()) return;
+  const std::string reason = ReasonOf(*app, session.Now());
+  if (!reason.empty()) session.err << fmt::format("  {}\n", OneLine(reason));
+  if (app->status().has_last_failure()) {
+    session.err << FailureText(app->status().last_failure(), session.Now(), "  ");
+  }
 }
 
 ExitCode TellFailure(Session& session, const v1::Operation& operation) {
@@ -71,7 +75,7 @@ ExitCode TellFailure(Session& session, const v1::Operation& operation) {
   if (!operation.superseded_by().empty()) {
     session.err << fmt::format("  superseded by {}\n", operation.superseded_by());
   } else {
-    TellLastFailure(session, operation.target());
+    TellWhy(session, operation.target());
   }
   session.err << std::flush;
   return ExitCode::kFailed;

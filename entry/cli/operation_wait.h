@@ -8,10 +8,10 @@
 
 namespace appsup::cli {
 
-// What every command does with the operations that it started: with --no-wait names them, else waits
-// for all of them and tells how each ended, an error with the app's last failure and log lines.
-// kFailed if one failed, kTimeout if --timeout was over first. Goes on waiting across a restart of the
-// entry.
+// What every command does with the operations that it started: with --no-wait names them, else
+// waits for all of them and tells how each ended, an error with the app's last failure and log
+// lines. kFailed if one failed, kTimeout if --timeout was over first. Goes on waiting across a
+// restart of the entry.
 Outcome FinishOperations(Session& session, const std::vector<v1::Operation>& operations);
 
 inline Outcome FinishOperation(Session& session, const v1::Operation& operation) {

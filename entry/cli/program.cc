@@ -1,6 +1,7 @@
 #include "entry/cli/program.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 #include "common/build_info.h"
@@ -8,6 +9,7 @@
 #include "common/text_units.h"
 #include "entry/cli/commands.h"
 #include "entry/cli/exit_code.h"
+#include "entry/cli/manifest_words.h"
 #include "fmt/format.h"
 
 namespace appsup::cli {
@@ -34,9 +36,9 @@ const std::map<std::string, OutputForm>& OutputForms() {
 
 void AddSettings(CLI::App& root, Settings* settings) {
   const char* group = "Options of every command";
-  root.add_option("--server", settings->server,
-                  fmt::format("unix:PATH or HOST:PORT of the entry; APPSUP_SERVER ({})",
-                              settings->server))
+  root.add_option(
+          "--server", settings->server,
+          fmt::format("unix:PATH or HOST:PORT of the entry; APPSUP_SERVER ({})", settings->server))
       ->group(group);
   root.add_option("--token-file", settings->token_file,
                   "file with the token; APPSUP_TOKEN_FILE; else admin.token of the entry or "
@@ -47,8 +49,18 @@ void AddSettings(CLI::App& root, Settings* settings) {
   root.add_option("-p,--project", settings->project,
                   fmt::format("project of short names; APPSUP_PROJECT ({})", settings->project))
       ->group(group);
-  root.add_option("-o,--output", settings->output, "table, wide, json, yaml or name")
-      ->transform(CLI::CheckedTransformer(OutputForms()).description(""))
+  root.add_option_function<std::string>(
+          "-o,--output",
+          [settings](const std::string& word) {
+            const auto found = OutputForms().find(word);
+            if (found == OutputForms().end()) {
+              throw CLI::ValidationError(
+                  "--output",
+                  fmt::format("must be table, wide, json, yaml or name, is \"{}\"", word));
+            }
+            settings->output = found->second;
+          },
+          "table, wide, json, yaml or name")
       ->group(group);
   root.add_option_function<std::string>(
           "--timeout",
@@ -66,8 +78,7 @@ void AddSettings(CLI::App& root, Settings* settings) {
       ->group(group);
   root.add_flag("--no-wait", settings->no_wait, "return as soon as the work is accepted")
       ->group(group);
-  root.add_flag("-q,--quiet", settings->quiet, "say nothing but results and errors")
-      ->group(group);
+  root.add_flag("-q,--quiet", settings->quiet, "say nothing but results and errors")->group(group);
 }
 
 void AddAllCommands(Commands& commands) {
@@ -111,8 +122,26 @@ std::string PathAbove(const CLI::App& command) {
   return above.empty() ? parent->get_name() : above + " " + parent->get_name();
 }
 
+// The first word that no command has, where one was expected.
+std::string UnknownCommand(const CLI::App& command, const std::vector<std::string>& arguments) {
+  std::vector<std::string> known;
+  for (const CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; })) {
+    known.push_back(sub->get_name());
+  }
+  const auto word = std::find_if(arguments.begin(), arguments.end(),
+                                 [](const std::string& text) { return text.rfind('-', 0) != 0; });
+  if (known.empty() || command.get_parent() != nullptr || word == arguments.end() ||
+      std::find(known.begin(), known.end(), *word) != known.end()) {
+    return "";
+  }
+  const std::string nearest = NearestWord(*word, known);
+  return fmt::format("there is no command \"{}\"{}", *word,
+                     nearest.empty() ? "" : "; did you mean " + nearest + "?");
+}
+
 // What CLI11 threw: --help is one of these too.
-int ReportParseError(const CLI::App& root, const CLI::ParseError& error, std::ostream& out,
+int ReportParseError(const CLI::App& root, const CLI::ParseError& error,
+                     const std::vector<std::string>& arguments, std::ostream& out,
                      std::ostream& err) {
   const CLI::App& command = DeepestCommand(root);
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
@@ -120,8 +149,10 @@ int ReportParseError(const CLI::App& root, const CLI::ParseError& error, std::os
     return static_cast<int>(ExitCode::kOk);
   }
   const std::string above = PathAbove(command);
-  err << fmt::format("error: {}\n  `{}{}{} --help` shows what is allowed\n", error.what(), above,
-                     above.empty() ? "" : " ", command.get_name());
+  const std::string unknown = UnknownCommand(command, arguments);
+  err << fmt::format("error: {}\n  `{}{}{} --help` shows what is allowed\n",
+                     unknown.empty() ? error.what() : unknown, above, above.empty() ? "" : " ",
+                     command.get_name());
   return static_cast<int>(ExitCode::kUsage);
 }
 
@@ -142,6 +173,18 @@ void Commands::OnChosen(CLI::App* command, Action action) {
   });
 }
 
+std::function<std::string(const std::string&)> WholeNumber(int64_t min, int64_t max) {
+  return [min, max](const std::string& text) -> std::string {
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc() && end == text.data() + text.size() && number >= min &&
+        number <= max) {
+      return "";
+    }
+    return fmt::format("must be a whole number from {} to {}, is \"{}\"", min, max, text);
+  };
+}
+
 absl::StatusOr<std::pair<std::string, std::string>> KeyAndValue(const std::string& option,
                                                                 const std::string& text) {
   const size_t equals = text.find('=');
@@ -152,7 +195,8 @@ absl::StatusOr<std::pair<std::string, std::string>> KeyAndValue(const std::strin
 }
 
 int RunProgram(const std::vector<std::string>& arguments, const Surroundings& surroundings,
-               std::istream& in, std::ostream& out, std::ostream& err, Clock& clock, Random& random) {
+               std::istream& in, std::ostream& out, std::ostream& err, Clock& clock,
+               Random& random) {
   CLI::App root("Runs applications on many machines: a client of AppSupervisor's API.", "appsup");
   root.require_subcommand(1);
   root.footer(kFooter);
@@ -170,7 +214,7 @@ int RunProgram(const std::vector<std::string>& arguments, const Surroundings& su
     out << version.what() << "\n";
     return static_cast<int>(ExitCode::kOk);
   } catch (const CLI::ParseError& error) {
-    return ReportParseError(root, error, out, err);
+    return ReportParseError(root, error, arguments, out, err);
   }
   if (!commands.tail.empty() && !root.got_subcommand("run")) {
     err << ErrorText(UsageError("only `appsup run` takes a command after --"));

@@ -13,10 +13,10 @@ constexpr char kEraseLine[] = "\r\x1b[K";
 
 void ProgressLine::Show(const std::string& text, absl::Duration waited) {
   if (quiet_) return;
-  const std::string line = Shortened(OneLine(text), kMaxLine);
+  const std::string line = OneLine(text);
   if (is_terminal_) {
-    err_ << kEraseLine << line << fmt::format(" ({} s)", absl::ToInt64Seconds(waited))
-         << std::flush;
+    err_ << kEraseLine << Shortened(line, kMaxLine)
+         << fmt::format(" ({} s)", absl::ToInt64Seconds(waited)) << std::flush;
     on_line_ = true;
   } else if (line != shown_) {
     err_ << line << "\n" << std::flush;

@@ -24,8 +24,8 @@ absl::StatusOr<MessagePtr> Own(absl::StatusOr<Response> response) {
 
 template <class Stub, class Request, class Response>
 absl::StatusOr<MessagePtr> ListOf(Session& session,
-                                  grpc::Status (Stub::*method)(grpc::ClientContext*,
-                                                               const Request&, Response*),
+                                  grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                               Response*),
                                   Request request) {
   ASSIGN_OR_RETURN(Client * client, session.client());
   return Own(client->ListAll(method, std::move(request)));
@@ -128,17 +128,52 @@ absl::StatusOr<MessagePtr> GetBlob(Session& session, const std::string& text) {
 const std::vector<ResourceKind>& ResourceKinds() {
   static const std::vector<ResourceKind> kinds = {
       {"apps", {"app"}, v1::App::descriptor(), true, false, true, true, ListApps, GetApp},
-      {"instances", {"instance", "inst"}, v1::Instance::descriptor(), true, true, true, true,
-       ListInstances, nullptr},
+      {"instances",
+       {"instance", "inst"},
+       v1::Instance::descriptor(),
+       true,
+       true,
+       true,
+       true,
+       ListInstances,
+       nullptr},
       {"nodes", {"node"}, v1::Node::descriptor(), false, false, true, true, ListNodes, GetNode},
-      {"environments", {"environment", "envs", "env"}, v1::Environment::descriptor(), false, false,
-       true, true, ListEnvironments, GetEnvironment},
-      {"projects", {"project"}, v1::Project::descriptor(), false, false, true, true, ListProjects,
+      {"environments",
+       {"environment", "envs", "env"},
+       v1::Environment::descriptor(),
+       false,
+       false,
+       true,
+       true,
+       ListEnvironments,
+       GetEnvironment},
+      {"projects",
+       {"project"},
+       v1::Project::descriptor(),
+       false,
+       false,
+       true,
+       true,
+       ListProjects,
        GetProject},
-      {"operations", {"operation", "ops", "op"}, v1::Operation::descriptor(), true, false, true,
-       true, ListOperations, GetOperation},
-      {"revisions", {"revision", "rev"}, v1::AppRevision::descriptor(), true, true, false, false,
-       ListRevisions, nullptr},
+      {"operations",
+       {"operation", "ops", "op"},
+       v1::Operation::descriptor(),
+       true,
+       false,
+       true,
+       true,
+       ListOperations,
+       GetOperation},
+      {"revisions",
+       {"revision", "rev"},
+       v1::AppRevision::descriptor(),
+       true,
+       true,
+       false,
+       false,
+       ListRevisions,
+       nullptr},
       {"blobs", {"blob"}, v1::Blob::descriptor(), false, false, false, false, ListBlobs, GetBlob},
   };
   return kinds;
@@ -148,8 +183,8 @@ absl::StatusOr<const ResourceKind*> FindResourceKind(const std::string& word) {
   std::vector<std::string> words;
   for (const ResourceKind& kind : ResourceKinds()) {
     words.push_back(kind.word);
-    if (word == kind.word || std::find(kind.aliases.begin(), kind.aliases.end(), word) !=
-                                 kind.aliases.end()) {
+    if (word == kind.word ||
+        std::find(kind.aliases.begin(), kind.aliases.end(), word) != kind.aliases.end()) {
       return &kind;
     }
   }

@@ -24,10 +24,10 @@ struct ResourceKind {
   std::string word;  // "apps"
   std::vector<std::string> aliases;
   const google::protobuf::Descriptor* type;
-  bool in_project;   // Belongs to a project.
-  bool of_app;       // Its names on the command line are those of apps, which hold it.
-  bool filters;      // Its list takes a filter.
-  bool watched;      // WatchEvents tells of it.
+  bool in_project;  // Belongs to a project.
+  bool of_app;      // Its names on the command line are those of apps, which hold it.
+  bool filters;     // Its list takes a filter.
+  bool watched;     // WatchEvents tells of it.
   // Everything that matches, in one list answer whose only repeated field holds the resources.
   absl::StatusOr<MessagePtr> (*list)(Session& session, const ListQuery& query);
   // One by what was typed; nullptr where there is no such call.

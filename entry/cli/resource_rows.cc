@@ -87,9 +87,10 @@ Row AppRow(const v1::App& app, const RowOptions& options) {
   row.emplace_back(AgeText(options.now, app.create_time()));
   if (options.wide) {
     row.emplace_back(fmt::format("{}", status.target_revision()));
-    row.emplace_back(app.spec().placement().environments().empty()
-                         ? "-"
-                         : fmt::format("{}", fmt::join(app.spec().placement().environments(), ",")));
+    row.emplace_back(
+        app.spec().placement().environments().empty()
+            ? "-"
+            : fmt::format("{}", fmt::join(app.spec().placement().environments(), ",")));
     row.emplace_back(LabelsText(app.labels()));
   }
   const std::string reason = ReasonOf(app, options.now);
@@ -134,9 +135,8 @@ Row NodeRow(const v1::Node& node, const RowOptions& options) {
   if (options.wide) {
     const auto agent = status.versions().find("agent");
     row.emplace_back(agent == status.versions().end() ? "-" : agent->second);
-    row.emplace_back(status.has_certificate_expire_time()
-                         ? TimeText(status.certificate_expire_time())
-                         : "-");
+    row.emplace_back(
+        status.has_certificate_expire_time() ? TimeText(status.certificate_expire_time()) : "-");
     row.emplace_back(LabelsText(node.labels()));
   }
   return row;
@@ -231,20 +231,20 @@ Titles TitlesOf(const google::protobuf::Descriptor& type, const RowOptions& opti
   const bool wide = options.wide;
   const bool all = options.all_projects;
   if (name == "App") {
-    return With(all, "PROJECT", WithWide({"NAME", "STATE", "READY", "URL", "AGE"}, wide,
-                                         {"REVISION", "ENVIRONMENTS", "LABELS"}, "MESSAGE"));
+    return With(all, "PROJECT",
+                WithWide({"NAME", "STATE", "READY", "URL", "AGE"}, wide,
+                         {"REVISION", "ENVIRONMENTS", "LABELS"}, "MESSAGE"));
   }
   if (name == "Instance") {
-    return With(all, "PROJECT",
-                WithWide({"APP", "INSTANCE", "STATE", "READY", "NODE", "REVISION", "RESTARTS",
-                          "AGE"},
-                         wide, {"SLOT", "DESIRED", "PID", "CPU", "MEMORY", "ENDPOINTS"},
-                         "MESSAGE"));
+    return With(
+        all, "PROJECT",
+        WithWide({"APP", "INSTANCE", "STATE", "READY", "NODE", "REVISION", "RESTARTS", "AGE"}, wide,
+                 {"SLOT", "DESIRED", "PID", "CPU", "MEMORY", "ENDPOINTS"}, "MESSAGE"));
   }
   if (name == "Node") {
-    return WithWide({"NAME", "STATE", "ENVIRONMENT", "INSTANCES", "CPU", "MEMORY", "ADDRESS",
-                     "AGE"},
-                    wide, {"AGENT", "CERTIFICATE UNTIL", "LABELS"}, nullptr);
+    return WithWide(
+        {"NAME", "STATE", "ENVIRONMENT", "INSTANCES", "CPU", "MEMORY", "ADDRESS", "AGE"}, wide,
+        {"AGENT", "CERTIFICATE UNTIL", "LABELS"}, nullptr);
   }
   if (name == "Environment") {
     return WithWide({"NAME", "NODES", "INSTANCES", "CPU", "MEMORY", "AGE"}, wide,
@@ -252,8 +252,9 @@ Titles TitlesOf(const google::protobuf::Descriptor& type, const RowOptions& opti
   }
   if (name == "Project") return WithWide({"NAME", "AGE"}, wide, {"LABELS"}, "DISPLAY NAME");
   if (name == "Operation") {
-    return With(all, "PROJECT", WithWide({"NAME", "KIND", "TARGET", "STATE", "DONE", "AGE"}, wide,
-                                         {"ACTOR"}, "MESSAGE"));
+    return With(
+        all, "PROJECT",
+        WithWide({"NAME", "KIND", "TARGET", "STATE", "DONE", "AGE"}, wide, {"ACTOR"}, "MESSAGE"));
   }
   if (name == "AppRevision") return {"APP", "REVISION", "AGE", "ACTOR", "SETUP", "COMMAND"};
   return {"NAME", "SIZE", "AGE"};

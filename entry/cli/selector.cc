@@ -27,9 +27,10 @@ bool IsLabelKey(const std::string& key) {
 }
 
 absl::StatusOr<std::string> FilterOfPart(const std::string& part) {
-  const absl::Status refused = UsageError(fmt::format(
-      "-l: \"{}\" is no label selector; allowed: key=value, key!=value, key, !key, joined by commas",
-      part));
+  const absl::Status refused =
+      UsageError(fmt::format("-l: \"{}\" is no label selector; allowed: key=value, key!=value, "
+                             "key, !key, joined by commas",
+                             part));
   const size_t equals = part.find('=');
   if (equals == std::string::npos) {
     const bool absent = !part.empty() && part.front() == '!';

@@ -46,8 +46,8 @@ Settings SettingsFrom(const Surroundings& surroundings);
 bool IsLocalServer(const std::string& server);
 
 // The token for the server: of the file that is named, else the first readable one of
-// the entry's admin.token and ~/.config/appsup/token. Empty where none is found, and for unix sockets,
-// which ask for none. An error if the named file cannot be read.
+// the entry's admin.token and ~/.config/appsup/token. Empty where none is found, and for unix
+// sockets, which ask for none. An error if the named file cannot be read.
 absl::StatusOr<Secret> FindToken(const Settings& settings, const Surroundings& surroundings);
 
 }  // namespace appsup::cli

@@ -34,9 +34,8 @@ std::vector<Edit> Edits(const std::vector<std::string>& before,
   for (size_t i = before.size(); i-- > 0;) {
     for (size_t j = after.size(); j-- > 0;) {
       common[i * width + j] =
-          before[i] == after[j]
-              ? common[(i + 1) * width + j + 1] + 1
-              : std::max(common[(i + 1) * width + j], common[i * width + j + 1]);
+          before[i] == after[j] ? common[(i + 1) * width + j + 1] + 1
+                                : std::max(common[(i + 1) * width + j], common[i * width + j + 1]);
     }
   }
   std::vector<Edit> edits;
@@ -46,8 +45,8 @@ std::vector<Edit> Edits(const std::vector<std::string>& before,
     if (i < before.size() && j < after.size() && before[i] == after[j]) {
       edits.push_back({' ', before[i++]});
       ++j;
-    } else if (i < before.size() && (j == after.size() || common[(i + 1) * width + j] >=
-                                                              common[i * width + j + 1])) {
+    } else if (i < before.size() &&
+               (j == after.size() || common[(i + 1) * width + j] >= common[i * width + j + 1])) {
       edits.push_back({'-', before[i++]});
     } else {
       edits.push_back({'+', after[j++]});
@@ -56,11 +55,11 @@ std::vector<Edit> Edits(const std::vector<std::string>& before,
   return edits;
 }
 
-// Where the hunk that begins at `begin` ends: behind the last change that has less than two contexts
+// Where the hunk that begins at `begin` ends: behind the last change that has at most two contexts
 // of unchanged lines before it, and one context more.
 size_t EndOfHunk(const std::vector<Edit>& edits, size_t begin) {
   size_t last_change = begin;
-  for (size_t at = begin; at < edits.size() && at <= last_change + 2 * kContext; ++at) {
+  for (size_t at = begin; at < edits.size() && at <= last_change + 2 * kContext + 1; ++at) {
     if (edits[at].mark != ' ') last_change = at;
   }
   return std::min(edits.size(), last_change + kContext + 1);

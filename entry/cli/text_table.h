@@ -13,13 +13,13 @@ struct Cell {
   Cell(const char* cell_text) : text(cell_text) {}  // NOLINT
 
   std::string text;
-  Shade shade;
+  Shade shade = Shade::kPlain;
 };
 
 using Row = std::vector<Cell>;
 
-// Aligned columns, two spaces between them, no trailing blanks. Texts are counted in characters, not
-// bytes; line ends and control characters within a cell become blanks.
+// Aligned columns, two spaces between them, no trailing blanks. Texts are counted in characters,
+// not bytes; line ends and control characters within a cell become blanks.
 class TextTable {
  public:
   // `width`: of the terminal, at which the last column is cut with "…"; 0: never.
@@ -55,7 +55,8 @@ size_t CharacterCount(const std::string& text);
 // At most `characters` characters, the last of which is "…" where something was cut.
 std::string Shortened(const std::string& text, size_t characters);
 
-// Fit for one line of a terminal: control characters (escape codes of others among them) are blanks.
+// Fit for one line of a terminal: control characters (escape codes of others among them) are
+// blanks.
 std::string OneLine(const std::string& text);
 
 }  // namespace appsup::cli

@@ -160,9 +160,8 @@ class Writer {
     const Descriptor* type = message.GetDescriptor();
     if (type == google::protobuf::Duration::descriptor()) return DurationText(message);
     if (type == google::protobuf::Timestamp::descriptor()) {
-      return fmt::format("\"{}\"",
-                         google::protobuf::util::TimeUtil::ToString(
-                             static_cast<const google::protobuf::Timestamp&>(message)));
+      return fmt::format("\"{}\"", google::protobuf::util::TimeUtil::ToString(
+                                       static_cast<const google::protobuf::Timestamp&>(message)));
     }
     std::vector<const FieldDescriptor*> fields;
     message.GetReflection()->ListFields(message, &fields);

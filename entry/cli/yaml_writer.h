@@ -8,7 +8,7 @@ namespace appsup::cli {
 
 struct YamlOptions {
   std::string project = "default";  // Names of apps in it are written short.
-  bool only_wanted = false;  // Leave out what the system sets.
+  bool only_wanted = false;         // Leave out what the system sets.
 };
 
 // A resource as YAML by walking its descriptors: a manifest that `apply` reads back, where its kind
