@@ -113,6 +113,12 @@ void Placer::RefuseEnvironment(const std::string& environment, Unplaced why) {
   rooms_[environment].refused = std::move(why);
 }
 
+void Placer::CountReplica(const std::string& environment, const std::string& node_id) {
+  for (Candidate& candidate : rooms_[environment].candidates) {
+    if (candidate.id == node_id) ++candidate.replicas;
+  }
+}
+
 void Placer::AddEnvironment(const std::string& environment, const std::vector<NodeView>& nodes) {
   Room& room = rooms_[environment];
   room.candidates.reserve(nodes.size());
@@ -200,7 +206,9 @@ Placer::Candidate* Placer::Best(Room& room, const PlacementRequest& request) {
     if (FindLack(candidate, request).kind != Lack::kNothing) continue;
     if (former) return &candidate;
     const double share = FreeShare(candidate.free, needed_, candidate.node->status().capacity());
-    if (best == nullptr || (pack ? share < best_share : share > best_share)) {
+    const bool fewer = best != nullptr && candidate.replicas < best->replicas;
+    const bool as_many = best != nullptr && candidate.replicas == best->replicas;
+    if (best == nullptr || (pack ? share < best_share : fewer || (as_many && share > best_share))) {
       best = &candidate;
       best_share = share;
     }
@@ -213,6 +221,7 @@ void Placer::Take(Candidate& candidate) {
   candidate.free.set_memory_bytes(candidate.free.memory_bytes() - needed_.memory_bytes());
   candidate.free.set_pids(candidate.free.pids() - needed_.pids());
   candidate.taken = ports_;
+  ++candidate.replicas;
 }
 
 PlacementAnswer Placer::Place(const PlacementRequest& request) {

@@ -38,8 +38,9 @@ using PlacementAnswer = std::variant<std::string, Unplaced>;
 
 // Chooses nodes for the instances of one revision of one app. What does not change from slot to
 // slot is filtered once; each answer is counted before the next. Pure. Filters: environment,
-// selector, driver, enforcement, state, fixed ports, free resources. Score: stay, then spread or
-// pack, then name. Core thread only.
+// selector, driver, enforcement, state, fixed ports, free resources. Score: stay; then SPREAD: the
+// fewest replicas of the app, then the most room; PACK: the least room; then name. Core thread
+// only.
 class Placer {
  public:
   // `spec` holds the revision's fields; `placement` is the app's.
@@ -50,6 +51,8 @@ class Placer {
   void AddEnvironment(const std::string& environment, const std::vector<NodeView>& nodes);
   // Every question about this environment gets this answer.
   void RefuseEnvironment(const std::string& environment, Unplaced why);
+  // The app has a replica on this node already; nodes that are not known are passed over.
+  void CountReplica(const std::string& environment, const std::string& node_id);
   bool Knows(const std::string& environment) const { return rooms_.count(environment) > 0; }
 
   PlacementAnswer Place(const PlacementRequest& request);
@@ -62,6 +65,7 @@ class Placer {
     std::vector<NodeUse::PortKey> taken;     // Ports of the request that are in use.
     std::string refusal;                     // Not empty: why it gets nothing new ("is draining").
     bool bound_only = false;                 // Refused, but a slot whose data is there may go on.
+    int replicas = 0;                        // Of the app, here.
   };
   // What keeps a request from a node that is otherwise fit.
   struct Lack {

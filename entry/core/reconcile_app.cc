@@ -77,12 +77,16 @@ class AppReconciler {
     placer_.emplace(view.target_spec(), view.spec().placement(),
                     ground_.options.default_memory_reserve);
     return PlanRollout(view, IsSetUp(view),
-                       [this](const PlacementRequest& request) { return Place(request); });
+                       [&](const PlacementRequest& request) { return Place(view, request); });
   }
 
-  PlacementAnswer Place(const PlacementRequest& request) {
+  PlacementAnswer Place(const AppView& view, const PlacementRequest& request) {
     if (!placer_->Knows(request.environment)) {
       LoadEnvironment(ground_, name_, request.environment, *placer_);
+      for (const SlotView& slot : view.slots) {
+        if (slot.environment != request.environment || slot.target == nullptr) continue;
+        placer_->CountReplica(slot.environment, slot.target->instance().node());
+      }
     }
     return placer_->Place(request);
   }
@@ -135,7 +139,7 @@ class AppReconciler {
     request.environment = slot.environment;
     if (slot.newest != nullptr) request.former_node = slot.newest->instance().node();
     request.bound = slot.bound;
-    PlacementAnswer answer = Place(request);
+    PlacementAnswer answer = Place(view, request);
     if (auto* unplaced = std::get_if<Unplaced>(&answer)) {
       plan.unplaced[0] = std::move(*unplaced);
       return;

@@ -71,7 +71,7 @@ TEST_CASE("drain: a drained node gets nothing until it is resumed") {
   CHECK(stage.StateOf("n1") == api::NODE_STATE_READY);
   stage.AddApp("two", Spec(2));
   stage.Run();
-  CHECK(stage.On("two", "n1") == 2);
+  CHECK(stage.On("two", "n1") == 1);
 }
 
 TEST_CASE("drain: what has nowhere to go stays, and the operation says why until there is room") {

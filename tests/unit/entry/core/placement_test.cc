@@ -73,6 +73,20 @@ TEST_CASE("placement: spread takes the node with the most room, pack the one wit
   CHECK(land.Ask() == "n3");
 }
 
+TEST_CASE("placement: spread parts the replicas of an app before it looks for room") {
+  Land land;
+  land.Add("n1", 3072 * kMiB);
+  land.Add("n2", 1024 * kMiB);
+  Placer placer = land.MakePlacer();
+  placer.CountReplica("eu", "n1");
+  CHECK(Land::Ask(placer) == "n2");
+  CHECK(Land::Ask(placer) == "n1");
+  land.placement.set_strategy(api::PLACEMENT_STRATEGY_PACK);
+  Placer packer = land.MakePlacer();
+  packer.CountReplica("eu", "n2");
+  CHECK(Land::Ask(packer) == "n2");
+}
+
 TEST_CASE("placement: equal nodes are taken by name") {
   Land land;
   land.Add("n1", 1024 * kMiB);
