@@ -157,6 +157,7 @@ class Suite:
         for program in self.programs(preset):
             if not wanted(program.name):
                 continue
+            began = time.monotonic()
             if program.name.startswith("fuzz_"):
                 if self.chosen(f"{program.name}: corpus"):
                     corpus = ROOT / "tests" / "fuzz" / "corpus" / program.name.removeprefix("fuzz_")
@@ -166,14 +167,14 @@ class Suite:
                     found = []
             else:
                 found = cases.run_catch(program, logs, env, PROGRAM_LIMIT, self.without, self.options.filter)
-            self.summarize(preset, program.name, found)
+            self.summarize(preset, program.name, found, began)
         return env
 
-    def summarize(self, stage, name, found):
+    def summarize(self, stage, name, found, began):
         self.add(stage, found, quiet=True)
         if found:
             passed = sum(case.status == "passed" for case in found)
-            seconds = sum(case.seconds for case in found)
+            seconds = time.monotonic() - began
             self.say(f"{stage} {name}: {passed} of {len(found)} passed ({seconds:.1f} s)")
 
     def dev(self):
@@ -188,8 +189,9 @@ class Suite:
         scripts = sorted((ROOT / "tests" / "e2e").rglob("*_test.py")) + \
             sorted((ROOT / "tests" / "e2e").rglob("*_test.sh"))
         for script in scripts:
+            began = time.monotonic()
             found = cases.run_script(script, logs, env, PROGRAM_LIMIT, self.without, self.options.filter)
-            self.summarize("dev", script.name, found)
+            self.summarize("dev", script.name, found, began)
 
     def asan(self):
         """Unit and integration tests; the programs they start are instrumented too."""
