@@ -50,7 +50,7 @@ std::string ReasonOf(const v1::App& app, absl::Time now) {
   }
   if (status.state() == v1::APP_STATE_BACKING_OFF && status.has_last_failure()) {
     std::string text = status.last_failure().reason();
-    if (status.has_next_attempt_time()) {
+    if (status.has_next_attempt_time() && text.find("next try") == std::string::npos) {
       const absl::Duration wait = TimeOf(status.next_attempt_time()) - now;
       text += fmt::format("; next try in {} s", std::max<int64_t>(0, absl::ToInt64Seconds(wait)));
     }

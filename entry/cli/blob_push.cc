@@ -42,7 +42,7 @@ absl::StatusOr<v1::Blob> PushBlob(Session& session, const PackedArtifact& artifa
   const auto writer = client->stub<ArtifactStub>().UploadBlob(context.get(), &blob);
   v1::UploadBlobRequest first;
   first.set_sha256(artifact.sha256());
-  ProgressLine line(session.err, session.surroundings.err_is_terminal,
+  ProgressLine line(session.err, session.surroundings.err_is_terminal, session.surroundings.width,
                     session.settings.quiet || !session.surroundings.err_is_terminal);
   const absl::Time start = session.Now();
   int64_t sent = 0;

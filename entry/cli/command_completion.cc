@@ -36,6 +36,10 @@ std::string CasesOf(const CLI::App& command, const std::string& path) {
   return cases;
 }
 
+void Fill(const std::string& mark, const std::string& text, std::string* script) {
+  script->replace(script->find(mark), mark.size(), text);
+}
+
 constexpr char kScript[] = R"BASH(# bash completion of appsup
 _appsup() {
   local current="${COMP_WORDS[COMP_CWORD]}" path="" words="" names="" word
@@ -50,6 +54,7 @@ _appsup() {
     [ -z "$path" ] && break
     case "$path" in *" "*) path="${path% *}" ;; *) path="" ;; esac
   done
+  [ -n "$path" ] && words="$words @GLOBAL@"
   case "$path" in
     describe|start|stop|restart|scale|rollback|delete|logs)
       names="$(appsup get apps -o name 2>/dev/null | sed 's|.*/||')" ;;
@@ -79,8 +84,8 @@ void AddCompletionCommand(Commands& commands) {
   CLI::App* root = &commands.root();
   commands.Bind<NoOptions>(command, [root](Session& session, const NoOptions&) -> Outcome {
     std::string script = kScript;
-    const std::string mark = "@CASES@";
-    script.replace(script.find(mark), mark.size(), CasesOf(*root, ""));
+    Fill("@CASES@", CasesOf(*root, ""), &script);
+    Fill("@GLOBAL@", fmt::format("{}", fmt::join(OptionsOf(*root), " ")), &script);
     session.out << script << std::flush;
     return ExitCode::kOk;
   });

@@ -18,7 +18,10 @@ std::string Variable(const char* name) {
 
 size_t TerminalWidth() {
   winsize size{};
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0) return size.ws_col;
+  }
+  return 0;
 }
 
 appsup::cli::Surroundings LookAround() {

@@ -61,10 +61,10 @@ void TellWhy(Session& session, const std::string& target) {
   request.set_name(target);
   const absl::StatusOr<v1::App> app = (*client)->Call(&AppStub::GetApp, request);
   if (!app.ok()) return;
-  const std::string reason = ReasonOf(*app, session.Now());
-  if (!reason.empty()) session.err << fmt::format("  {}\n", OneLine(reason));
   if (app->status().has_last_failure()) {
     session.err << FailureText(app->status().last_failure(), session.Now(), "  ");
+  } else if (const std::string reason = ReasonOf(*app, session.Now()); !reason.empty()) {
+    session.err << fmt::format("  {}\n", OneLine(reason));
   }
 }
 
@@ -109,7 +109,8 @@ absl::StatusOr<v1::Operation> WaitForEnd(Session& session, const v1::Operation& 
                                          absl::Time deadline) {
   v1::Operation newest = operation;
   const absl::Time start = session.Now();
-  ProgressLine line(session.err, session.surroundings.err_is_terminal, session.settings.quiet);
+  ProgressLine line(session.err, session.surroundings.err_is_terminal, session.surroundings.width,
+                    session.settings.quiet);
   for (uint32_t attempt = 0; !newest.done(); ++attempt) {
     if (session.Now() >= deadline) {
       return absl::DeadlineExceededError(fmt::format(

@@ -11,8 +11,8 @@ namespace appsup::cli {
 // each change.
 class ProgressLine {
  public:
-  ProgressLine(std::ostream& err, bool is_terminal, bool quiet)
-      : err_(err), is_terminal_(is_terminal), quiet_(quiet) {}
+  ProgressLine(std::ostream& err, bool is_terminal, size_t width, bool quiet)
+      : err_(err), is_terminal_(is_terminal), width_(width), quiet_(quiet) {}
   ~ProgressLine() { Clear(); }
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -26,6 +26,7 @@ class ProgressLine {
  private:
   std::ostream& err_;
   const bool is_terminal_;
+  const size_t width_;  // Of the terminal; 0: not known.
   const bool quiet_;
   std::string shown_;
   bool on_line_ = false;

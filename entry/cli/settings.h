@@ -21,7 +21,7 @@ struct Surroundings {
   bool no_color = false;   // $NO_COLOR
   bool out_is_terminal = false;
   bool err_is_terminal = false;
-  size_t width = 0;  // Of the terminal behind standard output; 0: none.
+  size_t width = 0;  // Of the terminal; 0: not known.
 };
 
 enum class OutputForm { kTable, kWide, kJson, kYaml, kName };
