@@ -131,7 +131,8 @@ CallId CoreHarness::Send(const std::string& method, const google::protobuf::Mess
   call.request.reset(request.New());
   const_cast<google::protobuf::Message&>(*call.request).CopyFrom(request);
   call.principal = principal;
-  call.entropy = std::string(31, 'e') + static_cast<char>('0' + call.call % 64);
+  call.entropy.assign(32, 'e');
+  call.entropy.back() = static_cast<char>('0' + call.call % 64);
   const CallId id = call.call;
   Handle(std::move(call));
   return id;
