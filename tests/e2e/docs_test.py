@@ -153,6 +153,44 @@ class Docs(unittest.TestCase):
         self.run_document("docs/cli.md")
 
 
+def product_sources():
+    return "\n".join(path.read_text() for part in ("entry", "agent", "common") for path in (SOURCE / part).rglob("*")
+                     if path.suffix in (".cc", ".h"))
+
+
+class Tables(unittest.TestCase):
+    """What the pages list is what the code has."""
+
+    def test_every_limit_that_is_named_exists(self):
+        code = set(re.findall(r"\w+", product_sources()))
+        named = re.findall(r"`(k[A-Z]\w+|[a-z]+(?:_[a-z]+)+)`", (SOURCE / "docs/limits.md").read_text())
+        self.assertGreater(len(named), 80)
+        self.assertEqual([name for name in named if name not in code], [])
+
+    def test_every_key_of_the_configuration_files_is_described(self):
+        text = (SOURCE / "docs/operations.md").read_text()
+        described = {word for key in re.findall(r"`([a-z_.]+)`", text) for word in key.split(".")}
+        for file in ("entry/config.cc", "agent/config.cc", "agent/keeper/config/config.cc"):
+            keys = re.findall(r'\.(?:String|Bool|StringList|Duration|Int|Bytes|Enum<\w+>|Section)\(\s*"(\w+)"',
+                              (SOURCE / file).read_text())
+            self.assertGreater(len(keys), 8, file)
+            self.assertEqual([key for key in keys if key not in described], [], file)
+
+    def test_every_metric_is_described(self):
+        text = (SOURCE / "docs/operations.md").read_text()
+        names = set(re.findall(r'"(appsup_[a-z_]+)"', product_sources()))
+        self.assertGreater(len(names), 10)
+        self.assertEqual([name for name in sorted(names) if f"`{name}`" not in text], [])
+
+    def test_links_into_pages_lead_to_a_heading(self):
+        for page in (SOURCE / "README.md", *(SOURCE / "docs").rglob("*.md")):
+            for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]*)\)", page.read_text()):
+                other = page.parent / target if target else page
+                titles = re.findall(r"^#+ (.*)$", other.read_text(), re.M)
+                slugs = [re.sub(r"[^a-z0-9_ -]", "", title.lower()).replace(" ", "-") for title in titles]
+                self.assertIn(anchor, slugs, f"{page}: {target}#{anchor}")
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--inside"]:
         run_inside(sys.argv[2])
