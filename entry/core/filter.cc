@@ -184,7 +184,7 @@ class Parser {
     }
     node->comparison.op = OperatorOf(tokens_[next_++].text);
     if (Peek().kind == Token::Kind::kMinus) {
-      node->comparison.value = "-";
+      node->comparison.value = '-';
       ++next_;
     }
     if (Peek().kind != Token::Kind::kWord && Peek().kind != Token::Kind::kString) {
