@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "entry/core/catalog.h"
 
 namespace appsup::entry {
