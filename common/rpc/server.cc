@@ -5,6 +5,7 @@
 #include "common/check.h"
 #include "common/log.h"
 #include "common/status.h"
+#include "grpc/health/v1/health.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_posix.h"
@@ -23,6 +24,8 @@ class ReflectionOption : public grpc::ServerBuilderOption {
   void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
     plugins->clear();
     if (reflection_) {
+      // The library answers for health without descriptors; this links ours, to be reflected.
+      grpc::health::v1::HealthCheckRequest::descriptor();
       plugins->push_back(std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>());
     }
   }
