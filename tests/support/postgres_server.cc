@@ -7,14 +7,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 
 #include "fmt/format.h"
 
 namespace appsup::testing {
 namespace {
+
+void Must(bool done, const std::string& what) {
+  if (!done) throw std::runtime_error("PostgreSQL: " + what);
+}
 
 std::string FindBin() {
   const std::filesystem::path root = "/usr/lib/postgresql";
@@ -25,7 +29,7 @@ std::string FindBin() {
       if (std::filesystem::exists(bin / "initdb") && bin.string() > newest) newest = bin.string();
     }
   }
-  if (newest.empty()) FAIL("PostgreSQL is not installed: apt install postgresql");
+  Must(!newest.empty(), "not installed: apt install postgresql");
   return newest;
 }
 
@@ -41,23 +45,26 @@ void DropRoot() {
 
 }  // namespace
 
-PostgresServer::PostgresServer() : bin_(FindBin()) {
+PostgresServer::PostgresServer(Sync sync) : sync_(sync), bin_(FindBin()) {
   if (geteuid() == 0) {
     const passwd* owner = getpwnam("postgres");
-    REQUIRE(owner != nullptr);
-    REQUIRE(chown(dir_.path().c_str(), owner->pw_uid, owner->pw_gid) == 0);
+    Must(owner != nullptr, "there is no user postgres");
+    Must(chown(dir_.path().c_str(), owner->pw_uid, owner->pw_gid) == 0, "chown");
   }
-  REQUIRE(RunAsOwner(
-      fmt::format("{}/initdb -D {} -A trust -U postgres --no-sync", bin_, dir_.File("data"))));
+  Must(RunAsOwner(
+           fmt::format("{}/initdb -D {} -A trust -U postgres --no-sync", bin_, dir_.File("data"))),
+       "initdb failed");
   Start();
 }
 
 PostgresServer::~PostgresServer() { Stop(); }
 
 void PostgresServer::Start() {
-  REQUIRE(RunAsOwner(fmt::format(
-      "{}/pg_ctl -D {} -w -l {} -o \"-k {} -c listen_addresses='' -c fsync=off\" start", bin_,
-      dir_.File("data"), dir_.File("log"), dir_.path().string())));
+  Must(RunAsOwner(fmt::format(
+           "{}/pg_ctl -D {} -w -l {} -o \"-k {} -c listen_addresses='' -c fsync={}\" start", bin_,
+           dir_.File("data"), dir_.File("log"), dir_.path().string(),
+           sync_ == Sync::kOn ? "on" : "off")),
+       "does not start");
 }
 
 bool PostgresServer::Stop() {
@@ -67,12 +74,13 @@ bool PostgresServer::Stop() {
   return RunAsOwner(fmt::format("{}/pg_ctl -D {} -w -m immediate stop", bin_, dir_.File("data")));
 }
 
-void PostgresServer::Kill() { REQUIRE(Stop()); }
+void PostgresServer::Kill() { Must(Stop(), "does not stop"); }
 
 std::string PostgresServer::NewDatabase() {
   const std::string name = fmt::format("test{}", ++databases_);
-  REQUIRE(RunAsOwner(
-      fmt::format("{}/createdb -h {} -U postgres {}", bin_, dir_.path().string(), name)));
+  Must(
+      RunAsOwner(fmt::format("{}/createdb -h {} -U postgres {}", bin_, dir_.path().string(), name)),
+      "createdb failed");
   return fmt::format("host={} user=postgres dbname={}", dir_.path().string(), name);
 }
 

@@ -8,13 +8,15 @@
 
 namespace appsup::testing {
 
-// A real PostgreSQL server of the test's own, on a unix socket in a temporary folder. As root it
-// runs as the user `postgres`, since PostgreSQL refuses root. It does not sync its disk: tests kill processes, not machines. Stopped and removed
-// at the end.
+// A real PostgreSQL server of the test's own, on a unix socket in a temporary folder, stopped and
+// removed at the end. As root it runs as the user `postgres`, since PostgreSQL refuses root.
 class PostgresServer {
  public:
-  // Fails the test if PostgreSQL is not installed or does not start.
-  PostgresServer();
+  // Whether commits wait for the disk. Tests need not: they kill processes, not machines.
+  enum class Sync { kOff, kOn };
+
+  // Throws, which fails a test, if PostgreSQL is not installed or does not start.
+  explicit PostgresServer(Sync sync = Sync::kOff);
   ~PostgresServer();
 
   // Makes an empty database and returns libpq's connection string for it.
@@ -28,6 +30,7 @@ class PostgresServer {
   bool Stop();
   bool RunAsOwner(const std::string& command) const;  // True: it ended with 0.
 
+  const Sync sync_;
   TempDir dir_;
   std::string bin_;
   int databases_ = 0;

@@ -2,14 +2,16 @@
 
 #include <stdlib.h>
 
-#include <catch2/catch.hpp>
+#include <cerrno>
 #include <system_error>
 
 namespace appsup::testing {
 
 TempDir::TempDir() {
   std::string pattern = (std::filesystem::temp_directory_path() / "appsup-test-XXXXXX").string();
-  REQUIRE(mkdtemp(pattern.data()) != nullptr);
+  if (mkdtemp(pattern.data()) == nullptr) {
+    throw std::system_error(errno, std::generic_category(), "no temporary folder");
+  }
   path_ = pattern;
 }
 
