@@ -64,6 +64,10 @@ class AgentSession {
   // Ends all of them with this.
   void FailCommands(const absl::Status& status);
 
+  // The node holds what this catalog does not know, and comes from another history: it keeps its
+  // own position, so that it is no less a stranger when it connects the next time.
+  void WithholdPosition() { position_withheld_ = true; }
+
   // Nothing else is said after this. The first one counts.
   void Close(api::Goodbye goodbye);
   // It does not read: a Goodbye would not arrive either.
@@ -107,6 +111,7 @@ class AgentSession {
   int64_t heartbeat_ = 0;                                    // Newest number.
   bool grant_due_ = false;
   bool grants_held_ = false;
+  bool position_withheld_ = false;
   std::map<int64_t, OpenCommand> commands_;
   std::deque<int64_t> unsent_commands_;  // Ids; those that were cancelled are skipped.
   std::deque<int64_t> cancels_;          // At most kMaxOpenCommands.

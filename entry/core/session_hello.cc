@@ -124,7 +124,10 @@ void AddDifferences(Catalog& catalog, AgentSession& session) {
     }
     session.assignments().Add(name);
   }
-  if (!on_history) return;
+  if (!on_history) {
+    if (!held.empty()) session.WithholdPosition();
+    return;
+  }
   for (const auto& [uid, instance] : held) {
     session.assignments().AddRemoval(BuildRemoval(*instance));
   }

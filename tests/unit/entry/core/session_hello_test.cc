@@ -102,6 +102,7 @@ TEST_CASE("session: an instance that the catalog does not know is removed, but n
     CHECK(removal.desired() == api::DESIRED_STATE_REMOVE);
     CHECK(removal.generation() == 5);
     CHECK_FALSE(removal.purge_data());
+    CHECK(agent.received.at(1).assignments().has_position());
     CHECK(agent.held.empty());  // Its report was acknowledged.
     CHECK(stage.sessions->counters().unknown_statuses == 1);
   }
@@ -123,6 +124,8 @@ TEST_CASE("session: an instance that the catalog does not know is removed, but n
     stage.Run();
     CHECK(agent.received.at(1).assignments().assignments().empty());
     CHECK(agent.held.size() == 1);
+    // Else the next connection would come from this catalog's history, and remove it.
+    CHECK_FALSE(agent.received.at(1).assignments().has_position());
   }
 }
 
