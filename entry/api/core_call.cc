@@ -1,6 +1,7 @@
 #include "entry/api/core_call.h"
 
 #include "common/status.h"
+#include "entry/api/unknown_fields.h"
 
 namespace appsup::entry {
 namespace {
@@ -35,6 +36,8 @@ CallId PostToCore(const CoreDoor& door, const std::string& method,
 void CoreCall::OnMessage(std::unique_ptr<google::protobuf::Message> message) {
   const absl::Status allowed = callers_.Allow(principal_, *call_, *message);
   if (!allowed.ok()) return call_->Finish(allowed);
+  const absl::Status known = CheckFieldsKnown(*message);
+  if (!known.ok()) return call_->Finish(known);
   id_ = PostToCore(door_, rpc::MethodName(call_->method()), std::move(message), principal_,
                    shared_from_this());
 }

@@ -52,6 +52,19 @@ class BadInput(Case):
             "app": {"name": "projects/default/apps/x"}, "allowMissing": True, "updateMask": {"paths": ["spec.nope"]}},
             "runtime")
 
+    def test_an_unknown_field_on_the_wire_is_refused_too(self):
+        # As a newer client would send it: GetAppRequest with name = 1, and a field 999.
+        name = b"projects/default/apps/x"
+        message = b"\x0a" + bytes([len(name)]) + name + b"\xb8\x3e\x01"
+        path = self.cluster.dir / "frame"
+        path.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
+        done = subprocess.run(
+            ["curl", "--silent", "--http2-prior-knowledge", "--unix-socket", str(self.cluster.socket), "--max-time", "10",
+             "-H", "content-type: application/grpc", "-H", "te: trailers", "--data-binary", f"@{path}", "-D", "-",
+             "http://localhost/appsupervisor.v1.AppService/GetApp"], capture_output=True, text=True, check=False)
+        self.assertIn("grpc-status: 3", done.stdout)
+        self.assertIn("number 999", done.stdout)
+
     def test_bad_names(self):
         for app_id in ("Crm", "1crm", "crm_", "crm-", "a" * 64, "ä"):
             error = self.refused("InvalidArgument", "AppService/CreateApp", self.create(app_id))
