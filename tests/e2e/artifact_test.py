@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Artifacts by file, http and pushed blob; what is wrong with them; the node's cache."""
+import gzip
 import hashlib
 import http.server
 import io
@@ -16,7 +17,7 @@ SHOW = ["sh", "-c", "cat hello.txt; exec sleep 1000"]
 def archive(text):
     """A .tgz with hello.txt in it, always the same bytes for the same text."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as tar:
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         info = tarfile.TarInfo("hello.txt")
         info.size = len(text)
         tar.addfile(info, io.BytesIO(text.encode()))

@@ -49,7 +49,8 @@ class Rollout(unittest.TestCase):
         return {}
 
     def revisions(self, app):
-        return sorted(int(i["revision"]) for i in self.cluster.instances(app) if not i.get("setup"))
+        return sorted(int(i["revision"]) for i in self.cluster.instances(app)
+                      if not i.get("setup") and i.get("desired") != "DESIRED_STATE_REMOVE")
 
     def test_a_rolling_update_replaces_every_slot(self):
         self.serve("web", replicas=3)
