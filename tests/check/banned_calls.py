@@ -3,6 +3,7 @@
 
 Banned outside common/ and the mains; in tests only sleeping is banned (wait for a condition instead).
 """
+import ast
 import re
 
 import sources
@@ -15,7 +16,6 @@ CLOCK = (r"\b(system|steady|high_resolution)_clock::now|absl::Now\s*\(|\bclock_g
 ENVIRONMENT = r"\b(secure_)?getenv\s*\("
 PRODUCT = re.compile("|".join((SLEEP, CHANCE, CLOCK, ENVIRONMENT)))
 TESTS = re.compile(SLEEP)
-PYTHON_SLEEP = re.compile(r"\btime\.sleep\s*\(")
 
 # Files that are exceptions, each with its reason.
 EXCEPT = {
@@ -23,6 +23,15 @@ EXCEPT = {
     "tests/support/wait.cc": "the one place that waits between two looks at a condition",
     "tests/e2e/cluster.py": "the same for scripts",
 }
+
+
+def python_sleeps(text):
+    """Lines on which a script itself sleeps; the programs in its strings may."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in ("time.sleep", "sleep"):
+                yield node.lineno, called
 
 
 def check(name):
@@ -33,10 +42,10 @@ def check(name):
         return
     text = sources.read(name)
     if name.endswith(".py"):
-        pattern = PYTHON_SLEEP
-    else:
-        text = sources.without_comments(text)
-        pattern = PRODUCT if product else TESTS
+        yield from (f"{name}:{number}: {called}" for number, called in python_sleeps(text))
+        return
+    text = sources.without_comments(text)
+    pattern = PRODUCT if product else TESTS
     for number, line in enumerate(text.splitlines(), 1):
         match = pattern.search(line)
         if match:
