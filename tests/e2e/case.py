@@ -165,7 +165,7 @@ class Visitor:
             except OSError as error:
                 self.faults.append(repr(error))
             self.visits += 1
-            time.sleep(0.005)  # A pace, not a wait.
+            self.stopped.wait(0.005)  # A pace, not a wait for something.
 
     def __enter__(self):
         self.thread.start()
