@@ -11,6 +11,7 @@ import cluster as e2e
 
 AGENTS = 300
 APPS, REPLICAS = 10, 1000
+ROUNDS = int(os.environ.get("APPSUP_BENCH_ROUNDS", "3"))
 HOSTED = 500
 MIB = 1 << 20
 
@@ -73,7 +74,7 @@ def entry_figures():
         nodes = cluster.dir / "nodes"
         nodes.mkdir()
         subprocess.run([e2e.BIN / "streams_bench", "enroll", cluster.socket, link, nodes, str(AGENTS)], check=True)
-        for _ in range(3):  # Each time an entry that has just started, and knows the nodes.
+        for _ in range(ROUNDS):  # Each time an entry that has just started, and knows the nodes.
             cluster.restart_entry()
             before = settled_kib(cluster.entry.process.pid)
             peers = Peer("agents", link, nodes, AGENTS)

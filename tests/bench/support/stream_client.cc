@@ -47,8 +47,10 @@ class StreamClient::Stream {
         stub_(OwnConnection(address, credentials)),
         call_(stub_.PrepareCall(&context_, client.method_, &client.queue_)) {
     waiting_.push_back(std::move(first));
-    call_->StartCall(&started_);
   }
+
+  // Once it can be found by its number: an answer may come before this returns.
+  void Start() { call_->StartCall(&started_); }
 
   void Send(grpc::ByteBuffer message) {
     MutexLock lock(&mutex_);
@@ -137,6 +139,7 @@ void StreamClient::Open(const std::string& address,
   APPSUP_CHECK(streams_.size() < kMaxStreams);
   streams_.push_back(
       std::make_unique<Stream>(*this, streams_.size(), address, credentials, std::move(first)));
+  streams_.back()->Start();
 }
 
 void StreamClient::Send(size_t stream, grpc::ByteBuffer message) {
