@@ -15,7 +15,8 @@ constexpr char kPids[] = "appsup_instance_pids";
 }  // namespace
 
 AgentMetrics::AgentMetrics() {
-  metrics_.Gauge("appsup_build_info", "Always 1", {{"program", "agent"}, {"version", kVersion}}).Set(1);
+  metrics_.Gauge("appsup_build_info", "Always 1", {{"program", "agent"}, {"version", kVersion}})
+      .Set(1);
   SetDriverConnected(false);
 }
 
@@ -44,7 +45,8 @@ void AgentMetrics::Update(const AgentCore::Figures& figures) {
   set("appsup_agent_held_effects", "Effects that wait for the journal",
       static_cast<double>(figures.held_effects));
   set("appsup_agent_link_connected", "1 while the entry has taken the session", figures.connected);
-  set("appsup_agent_ignored_messages", "Messages of the entry that were not understood, since start",
+  set("appsup_agent_ignored_messages",
+      "Messages of the entry that were not understood, since start",
       static_cast<double>(figures.ignored_messages));
   set("appsup_agent_resyncs", "Gaps in the assignments, since start",
       static_cast<double>(figures.resyncs));
@@ -55,7 +57,8 @@ void AgentMetrics::SetUsage(const std::vector<ProcessUsage>& usage) {
   for (const ProcessUsage& it : usage) {
     const Metrics::Labels labels = {{"instance", it.id.instance_uid}};
     seen.insert(it.id.instance_uid);
-    metrics_.Gauge(kCpu, "Thousandths of a core in use", labels).Set(static_cast<double>(it.cpu_millis));
+    metrics_.Gauge(kCpu, "Thousandths of a core in use", labels)
+        .Set(static_cast<double>(it.cpu_millis));
     metrics_.Gauge(kMemory, "Memory in use", labels).Set(static_cast<double>(it.memory_bytes));
     metrics_.Gauge(kPids, "Processes and threads", labels).Set(static_cast<double>(it.pids));
   }

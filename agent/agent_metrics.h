@@ -19,8 +19,8 @@ class AgentMetrics {
  public:
   AgentMetrics();
 
-  // `collect` has Update called on the loop thread and then runs its argument there. The server ends
-  // with this object. An empty address serves nothing.
+  // `collect` has Update called on the loop thread and then runs its argument there. The server
+  // ends with this object. An empty address serves nothing.
   absl::Status Serve(const std::string& address,
                      std::function<void(absl::AnyInvocable<void()>)> collect);
 

@@ -37,9 +37,8 @@ std::string LastLine(const std::string& path) {
 
 std::string Describe(const ExecResult& result, absl::Duration timeout) {
   std::string text = result.timed_out ? absl::StrCat("timed out after ", FormatDuration(timeout))
-                     : result.signal != 0
-                         ? absl::StrCat("was ended by ", SignalName(result.signal))
-                         : absl::StrCat("exited with code ", result.exit_code);
+                     : result.signal != 0 ? absl::StrCat("was ended by ", SignalName(result.signal))
+                                          : absl::StrCat("exited with code ", result.exit_code);
   if (!result.last_line.empty()) absl::StrAppend(&text, ": ", result.last_line);
   return text;
 }

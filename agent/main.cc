@@ -53,8 +53,8 @@ absl::Status ReadLabels(const std::vector<std::string>& texts,
   return absl::OkStatus();
 }
 
-// Root enrols on behalf of the user that the agent runs as, who owns the state folder: what is written
-// must be that user's.
+// Root enrols on behalf of the user that the agent runs as, who owns the state folder: what is
+// written must be that user's.
 absl::Status BecomeOwner(const std::string& dir) {
   struct stat owner {};
   if (geteuid() != 0) return absl::OkStatus();

@@ -22,7 +22,9 @@ namespace {
 constexpr int64_t kKiB = 1024;
 constexpr char kFallbackAddress[] = "127.0.0.1";
 
-std::string Trimmed(const std::string& text) { return text.substr(0, text.find_last_not_of(" \n") + 1); }
+std::string Trimmed(const std::string& text) {
+  return text.substr(0, text.find_last_not_of(" \n") + 1);
+}
 
 std::string Contents(const std::string& path) {
   absl::StatusOr<std::string> text = ReadFile(path);

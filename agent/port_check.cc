@@ -24,8 +24,8 @@ bool InUse(int family, const PortToCheck& port) {
   v6.sin6_port = v4.sin_port;
   if (family == AF_INET6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   const bool is_v6 = family == AF_INET6;
-  const auto* address = is_v6 ? reinterpret_cast<const sockaddr*>(&v6)
-                              : reinterpret_cast<const sockaddr*>(&v4);
+  const auto* address =
+      is_v6 ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
   const socklen_t size = is_v6 ? sizeof(v6) : sizeof(v4);
   return bind(fd.get(), address, size) != 0 && errno == EADDRINUSE;
 }

@@ -46,16 +46,16 @@ void Agent::Shell::Perform(RemoveFolders effect) {
 
 void Agent::Shell::Perform(PrepareArtifact effect) {
   const uint64_t token = effect.token;
-  artifacts_[token] = cache_->Ensure(
-      effect.artifact, effect.install, [this, token](absl::StatusOr<ArtifactReady> ready) {
-        artifacts_.erase(token);
-        ArtifactPrepared prepared{token, ready.status(), "", ""};
-        if (ready.ok()) {
-          prepared.folder = ready->path;
-          prepared.sha256 = ready->sha256;
-        }
-        Handle(std::move(prepared));
-      });
+  artifacts_[token] = cache_->Ensure(effect.artifact, effect.install,
+                                     [this, token](absl::StatusOr<ArtifactReady> ready) {
+                                       artifacts_.erase(token);
+                                       ArtifactPrepared prepared{token, ready.status(), "", ""};
+                                       if (ready.ok()) {
+                                         prepared.folder = ready->path;
+                                         prepared.sha256 = ready->sha256;
+                                       }
+                                       Handle(std::move(prepared));
+                                     });
 }
 
 void Agent::Shell::Perform(CancelArtifact effect) {
@@ -97,8 +97,8 @@ void Agent::Shell::Perform(ReadLogTail effect) {
 
 void Agent::Shell::Perform(ReadLog effect) {
   const std::pair key{effect.connection, effect.command_id};
-  log_reads_[key] = logs_->Read(
-      effect.read, [this, key](absl::StatusOr<appsupervisor::v1::LogChunk> chunk) {
+  log_reads_[key] =
+      logs_->Read(effect.read, [this, key](absl::StatusOr<appsupervisor::v1::LogChunk> chunk) {
         log_reads_.erase(key);
         LogRead read{key.first, key.second, chunk.status(), chunk.ok(), {}};
         if (chunk.ok()) read.chunk = *std::move(chunk);

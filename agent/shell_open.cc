@@ -141,11 +141,12 @@ void Agent::Shell::OpenLink(const std::string& entry) {
   LinkOptions options;
   options.entry = entry;
   options.identity_dir = config_.identity_dir;
-  link_ = std::make_unique<LinkClient>(std::move(options), clock_, random_, [this](LinkEvent event) {
-    loop_->Post([this, event = std::move(event)]() mutable {
-      std::visit([this](auto& it) { Handle(std::move(it)); }, event);
-    });
-  });
+  link_ =
+      std::make_unique<LinkClient>(std::move(options), clock_, random_, [this](LinkEvent event) {
+        loop_->Post([this, event = std::move(event)]() mutable {
+          std::visit([this](auto& it) { Handle(std::move(it)); }, event);
+        });
+      });
   renewal_ = std::make_unique<CertificateRenewal>(entry, config_.identity_dir, clock_, random_,
                                                   [this] { link_->Reconnect(); });
   link_->Start();

@@ -25,7 +25,8 @@ void UpdateCatalogMetrics(const Catalog& catalog, Metrics& metrics) {
   for (const auto& [name, status] : catalog.app_statuses.rows()) ++apps[status.state()];
   for (const auto& [name, row] : catalog.instances.rows()) ++instances[row.instance().state()];
   for (const auto& [name, row] : catalog.nodes.rows()) ++nodes[row.node().status().state()];
-  SetByState(metrics, "appsup_apps", "Apps by state", *api::AppState_descriptor(), "APP_STATE_", apps);
+  SetByState(metrics, "appsup_apps", "Apps by state", *api::AppState_descriptor(), "APP_STATE_",
+             apps);
   SetByState(metrics, "appsup_instances", "Instances by state", *api::InstanceState_descriptor(),
              "INSTANCE_STATE_", instances);
   SetByState(metrics, "appsup_nodes", "Nodes by state", *api::NodeState_descriptor(), "NODE_STATE_",

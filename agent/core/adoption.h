@@ -25,8 +25,9 @@ struct Finding {
   Fate fate = Fate::kNone;
   RunningProcess process;  // kRunning, kNewer.
   ProcessExit exit;        // kExited.
-  std::vector<ProcessId> stale_running;  // Earlier attempts, whose end the journal has: to be killed.
-  std::vector<ProcessId> stale_exits;    // Exits that the journal has: to be acknowledged.
+  std::vector<ProcessId>
+      stale_running;                   // Earlier attempts, whose end the journal has: to be killed.
+  std::vector<ProcessId> stale_exits;  // Exits that the journal has: to be acknowledged.
 };
 
 // The inventory by instance. Only MAIN and SETUP processes.

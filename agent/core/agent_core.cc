@@ -34,8 +34,7 @@ bool Moved(int64_t from, int64_t to) {
 
 }  // namespace
 
-AgentCore::State::State(CoreOptions core_options, const JournalContents& contents,
-                        const Moment& at)
+AgentCore::State::State(CoreOptions core_options, const JournalContents& contents, const Moment& at)
     : options(std::move(core_options)),
       node(options),
       now(at),
@@ -205,10 +204,9 @@ std::vector<Effect> AgentCore::Flush() { return state_->Flush(); }
 AgentCore::Figures AgentCore::figures() const {
   Figures figures;
   figures.instances = state_->instances.size();
-  figures.running = static_cast<size_t>(
-      std::count_if(state_->instances.begin(), state_->instances.end(), [](const auto& entry) {
-        return entry.second->state() == api::INSTANCE_STATE_RUNNING;
-      }));
+  figures.running = static_cast<size_t>(std::count_if(
+      state_->instances.begin(), state_->instances.end(),
+      [](const auto& entry) { return entry.second->state() == api::INSTANCE_STATE_RUNNING; }));
   figures.held_effects = state_->gate.size();
   figures.connected = state_->session.open();
   figures.ignored_messages = state_->ignored_messages;

@@ -157,8 +157,7 @@ bool AgentCore::State::Obeys(const api::ConnectResponse& message) {
   const bool newest = it == seen->end() - 1;
   if (!newest || message.epoch() < it->epoch()) {
     CloseSession(absl::StrCat("the entry speaks for epoch ", message.epoch(),
-                              ", but this node has obeyed epoch ",
-                              (seen->end() - 1)->epoch()));
+                              ", but this node has obeyed epoch ", (seen->end() - 1)->epoch()));
     return false;
   }
   if (message.epoch() > it->epoch()) {
@@ -232,8 +231,8 @@ void AgentCore::State::OnAssignment(const api::Assignment& assignment,
       CheckAssignment(node, assignment, held == nullptr ? nullptr : &held->record());
   if (status.ok() && held != nullptr &&
       assignment.generation() == held->record().assignment().generation()) {
-    status = absl::InvalidArgumentError(absl::StrCat(
-        "generation ", assignment.generation(), " was stated before with other content"));
+    status = absl::InvalidArgumentError(absl::StrCat("generation ", assignment.generation(),
+                                                     " was stated before with other content"));
   }
   if (!status.ok()) {
     api::AssignmentRefused* refused = answer->add_refused();

@@ -106,8 +106,8 @@ struct AgentCore::State {
 
   ReportBook reports;
   LinkSession session;
-  uint64_t waiting_connection = 0;   // Is up, and waits for the first DriverUp.
-  std::string reported_timeline;     // Whose entry got the reports of the last session.
+  uint64_t waiting_connection = 0;        // Is up, and waits for the first DriverUp.
+  std::string reported_timeline;          // Whose entry got the reports of the last session.
   std::vector<std::string> said_drivers;  // What the last Hello said.
   bool resync_after_stall = false;
   std::string stall;  // Why the journal cannot be written; empty: it can.

@@ -52,15 +52,16 @@ absl::Status CheckLimits(const NodeContext& node, const api::Resources& resource
   }
   const auto& enforces = node.driver.enforces;
   const auto missing = [&](const std::string& name, const api::ResourceAmount& amount) {
-    return amount.limit() > 0 && std::find(enforces.begin(), enforces.end(), name) == enforces.end();
+    return amount.limit() > 0 &&
+           std::find(enforces.begin(), enforces.end(), name) == enforces.end();
   };
-  for (const auto& [name, amount] :
-       {std::pair{std::string("cpu"), resources.cpu_millis()},
-        std::pair{std::string("memory"), resources.memory_bytes()},
-        std::pair{std::string("pids"), resources.pids()}}) {
+  for (const auto& [name, amount] : {std::pair{std::string("cpu"), resources.cpu_millis()},
+                                     std::pair{std::string("memory"), resources.memory_bytes()},
+                                     std::pair{std::string("pids"), resources.pids()}}) {
     if (missing(name, amount)) {
-      return Refuse(absl::StrCat("spec.resources.enforce is REQUIRED, and this node cannot enforce ",
-                                 "a limit on ", name, ": ", node.driver.message));
+      return Refuse(
+          absl::StrCat("spec.resources.enforce is REQUIRED, and this node cannot enforce ",
+                       "a limit on ", name, ": ", node.driver.message));
     }
   }
   return absl::OkStatus();
@@ -82,7 +83,8 @@ absl::Status CheckSpec(const NodeContext& node, const api::Assignment& assignmen
                                spec.runtime().process().working_dir(), "' must not contain '..'"));
   }
   if (SignalNumber(spec.stop().signal()) == 0) {
-    return Refuse(absl::StrCat("spec.stop.signal: there is no signal '", spec.stop().signal(), "'"));
+    return Refuse(
+        absl::StrCat("spec.stop.signal: there is no signal '", spec.stop().signal(), "'"));
   }
   const std::string& shared = spec.data().path();
   if (spec.data().kind() == api::DATA_KIND_SHARED &&
@@ -100,9 +102,8 @@ absl::Status CheckAssignment(const NodeContext& node, const api::Assignment& ass
   if (!IsPlainId(assignment.uid())) {
     return Refuse(absl::StrCat("uid '", assignment.uid(), "' is no plain id"));
   }
-  const bool removing =
-      held != nullptr &&
-      (held->removed() || held->assignment().desired() == api::DESIRED_STATE_REMOVE);
+  const bool removing = held != nullptr && (held->removed() || held->assignment().desired() ==
+                                                                   api::DESIRED_STATE_REMOVE);
   switch (assignment.desired()) {
     case api::DESIRED_STATE_REMOVE:
       if (!assignment.purge_data() || IsPlainId(assignment.app_uid())) return absl::OkStatus();

@@ -15,7 +15,8 @@ namespace appsup::agent {
 // remembers which port was picked for which slot. Core thread only.
 //
 // A claim belongs to an instance while its process may run. A picked number belongs to the slot
-// ("{app uid}/{environment}/{slot}") for its life: it is not given to others while numbers are left.
+// ("{app uid}/{environment}/{slot}") for its life: it is not given to others while numbers are
+// left.
 class Claims {
  public:
   Claims(int32_t first_port, int32_t last_port) : first_(first_port), last_(last_port) {}
@@ -72,7 +73,7 @@ class Claims {
   const int32_t last_;
   std::map<int32_t, Holder> ports_;
   std::map<std::string, Holder> folders_;
-  std::map<std::string, int32_t> slots_;  // "{slot}/{port}" -> number.
+  std::map<std::string, int32_t> slots_;   // "{slot}/{port}" -> number.
   std::map<int32_t, std::string> owners_;  // The inverse of slots_.
   std::map<std::string, int32_t> rows_;
   bool released_ = false;

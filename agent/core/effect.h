@@ -132,7 +132,7 @@ struct Note {
 
 using Effect =
     std::variant<WriteJournal, StartProcess, StopProcess, KillProcess, AckExit, RemoveFolders,
-                 SendMessage, CloseLink, PrepareArtifact, CancelArtifact, CheckPorts, StartCheck, StopCheck, ReadLogTail, ReadLog,
-                 CancelRead, SetTimer, Note>;
+                 SendMessage, CloseLink, PrepareArtifact, CancelArtifact, CheckPorts, StartCheck,
+                 StopCheck, ReadLogTail, ReadLog, CancelRead, SetTimer, Note>;
 
 }  // namespace appsup::agent

@@ -62,7 +62,8 @@ struct JournalStalled {
 
 // --- Jobs.
 
-// Answers PrepareArtifact: it is fetched, verified, unpacked and installed, or `status` says why not.
+// Answers PrepareArtifact: it is fetched, verified, unpacked and installed, or `status` says why
+// not.
 struct ArtifactPrepared {
   uint64_t token = 0;
   absl::Status status;
@@ -102,7 +103,6 @@ struct TimerDue {};
 using Event =
     std::variant<DriverUp, DriverDown, ProcessStarted, ProcessExited, FoldersRemoved, UsageSampled,
                  JournalCommitted, JournalStalled, LinkUp, LinkMessage, LinkWritable, LinkDown,
-                 ArtifactPrepared, PortsChecked, ReadinessChanged, LogTailRead,
-                 LogRead, TimerDue>;
+                 ArtifactPrepared, PortsChecked, ReadinessChanged, LogTailRead, LogRead, TimerDue>;
 
 }  // namespace appsup::agent

@@ -218,8 +218,8 @@ void Instance::Settle(Turn& turn, api::InstanceState state, std::string message,
   Enter(Phase::kResting, turn, std::move(message));
 }
 
-// An attempt that the driver never confirmed and that is not wanted any more: should its Start still
-// be on the way, it must not live.
+// An attempt that the driver never confirmed and that is not wanted any more: should its Start
+// still be on the way, it must not live.
 void Instance::DropOpenAttempt(Turn& turn) {
   if (!record_.has_open()) return;
   turn.effects.push_back(KillProcess{IdOf(record_)});

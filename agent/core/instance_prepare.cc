@@ -21,8 +21,7 @@ bool HasArtifact(const api::AppSpec& spec) {
 }
 
 std::string ArtifactKey(const api::AppSpec& spec) {
-  return absl::StrCat(spec.artifact().SerializeAsString(), "|",
-                      spec.install().SerializeAsString());
+  return absl::StrCat(spec.artifact().SerializeAsString(), "|", spec.install().SerializeAsString());
 }
 
 // How people know an instance: "shop/web-0" rather than its uid.
@@ -100,9 +99,8 @@ absl::Status Instance::ClaimAll(Turn& turn, std::vector<PortToCheck>* check) {
     if (number != 0) {
       if (absl::Status status = claims.ClaimFixed(number, uid(), name); !status.ok()) return status;
     } else {
-      absl::StatusOr<Claims::Picked> picked =
-          claims.ClaimPicked(SlotKey(assignment()), port.name(), uid(), name, avoid_ports_,
-                             turn.node.random.Next());
+      absl::StatusOr<Claims::Picked> picked = claims.ClaimPicked(
+          SlotKey(assignment()), port.name(), uid(), name, avoid_ports_, turn.node.random.Next());
       if (!picked.ok()) return picked.status();
       number = picked->number;
       if (picked->fresh) fresh_ports_.insert(number);
@@ -121,8 +119,8 @@ void Instance::OnPorts(const PortsChecked& event, Turn& turn) {
   for (int32_t number : event.busy) {
     const bool fresh = fresh_ports_.erase(number) > 0;
     if (!fresh || avoid_ports_.size() >= kMaxFreshPorts) {
-      RetryPreparation(turn, absl::StrCat("port ", number,
-                                          " is in use by another program on this node"));
+      RetryPreparation(turn,
+                       absl::StrCat("port ", number, " is in use by another program on this node"));
       return;
     }
     turn.node.claims.ReleasePort(number, uid());
@@ -164,8 +162,8 @@ void Instance::Spawn(Turn& turn) {
 
 void Instance::SendStart(Turn& turn) {
   Enter(Phase::kSpawning, turn, "process is being started");
-  turn.effects.push_back(StartProcess{
-      MakeStartRequest(turn.node.options, turn.node.node, record_)});
+  turn.effects.push_back(
+      StartProcess{MakeStartRequest(turn.node.options, turn.node.node, record_)});
 }
 
 void Instance::CancelPreparation(Turn& turn) {
@@ -177,8 +175,8 @@ void Instance::RetryPreparation(Turn& turn, const std::string& problem) {
   const RestartRules rules = RulesOf(spec().restart());
   BackoffOptions options{rules.initial_backoff, std::max(rules.initial_backoff, rules.max_backoff),
                          2, 0.2};
-  const absl::Duration delay = Backoff(options).Next(
-      static_cast<uint32_t>(preparation_failures_), turn.node.random.Next());
+  const absl::Duration delay =
+      Backoff(options).Next(static_cast<uint32_t>(preparation_failures_), turn.node.random.Next());
   preparation_failures_ = std::min(preparation_failures_ + 1, 1'000'000);
   Wait(turn, delay, absl::StrCat(problem, "; next try at ", ClockTime(turn.now.wall + delay)));
 }

@@ -183,8 +183,7 @@ void Instance::Lost(const Finding& finding, Turn& turn) {
                                    : "ended while nobody watched; exit code unknown";
   if (assignment().setup()) {
     Settle(turn, api::INSTANCE_STATE_FAILED,
-           absl::StrCat("the outcome of setup is unknown: it ", why),
-           false);
+           absl::StrCat("the outcome of setup is unknown: it ", why), false);
     return;
   }
   if (asked || assignment().desired() != api::DESIRED_STATE_RUN) return;

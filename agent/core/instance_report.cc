@@ -29,8 +29,7 @@ std::vector<std::string> NotEnforced(const api::Resources& resources,
   std::vector<std::string> missing;
   const auto look = [&](const std::string& name, const api::ResourceAmount& amount) {
     const auto& enforces = driver.enforces;
-    if (amount.limit() > 0 &&
-        std::find(enforces.begin(), enforces.end(), name) == enforces.end()) {
+    if (amount.limit() > 0 && std::find(enforces.begin(), enforces.end(), name) == enforces.end()) {
       missing.push_back(name);
     }
   };
@@ -67,8 +66,7 @@ api::InstanceState Instance::state() const {
     case Phase::kFetching:
     case Phase::kChecking:
     case Phase::kWaiting:
-      return record_.attempt() == 0 ? api::INSTANCE_STATE_PREPARING
-                                    : api::INSTANCE_STATE_STARTING;
+      return record_.attempt() == 0 ? api::INSTANCE_STATE_PREPARING : api::INSTANCE_STATE_STARTING;
     case Phase::kSpawning:
       return api::INSTANCE_STATE_STARTING;
     case Phase::kRunning:

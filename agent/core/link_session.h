@@ -41,7 +41,8 @@ class LinkSession {
   // What to do with an Assignments message.
   enum class Verdict { kPending, kApply, kGap };
   // kApply: `batch` has all parts of it. kGap: ask for a COMPLETE set, once.
-  Verdict Take(const appsupervisor::v1::Assignments& message, appsupervisor::v1::Assignments* batch);
+  Verdict Take(const appsupervisor::v1::Assignments& message,
+               appsupervisor::v1::Assignments* batch);
 
   // Answers to the peer; `needed_index` as in ReportBook.
   void Applied(appsupervisor::v1::AssignmentsApplied applied, uint64_t needed_index);
@@ -89,7 +90,7 @@ class LinkSession {
   uint64_t hello_index_ = 0;
 
   int64_t version_ = 0;
-  bool asked_complete_ = false;  // Since the last COMPLETE set.
+  bool asked_complete_ = false;                             // Since the last COMPLETE set.
   std::optional<appsupervisor::v1::Assignments> complete_;  // Parts that came so far.
   size_t complete_bytes_ = 0;
   std::optional<appsupervisor::v1::AssignmentsApplied> applied_;

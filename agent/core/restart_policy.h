@@ -38,9 +38,9 @@ struct RestartVerdict {
 // What to do about an end that nobody asked for. Pure. `uptime`: how long it ran; 0 if it could not
 // be started. `random`: 64 even bits for the jitter of 20 %.
 //
-// The delay doubles from initial_backoff to max_backoff; after a run of ten times the last delay (at
-// least ten seconds) it begins anew. loop_count ends within loop_window are a crash loop: from then
-// on one try every loop_retry, until a run was as long as loop_window.
+// The delay doubles from initial_backoff to max_backoff; after a run of ten times the last delay
+// (at least ten seconds) it begins anew. loop_count ends within loop_window are a crash loop: from
+// then on one try every loop_retry, until a run was as long as loop_window.
 RestartVerdict DecideRestart(const RestartRules& rules, bool success, absl::Duration uptime,
                              absl::Duration now, uint64_t random, RestartMemory* memory);
 

@@ -33,8 +33,8 @@ absl::Status MakeFile(const std::string& path) {
 absl::StatusOr<std::unique_ptr<SqliteJournal>> SqliteJournal::Open(const std::string& path) {
   RETURN_IF_ERROR(MakeFile(path));
   sqlite3* db = nullptr;
-  const int rc = sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-                                 nullptr);
+  const int rc =
+      sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   std::unique_ptr<SqliteJournal> journal(new SqliteJournal(path, db));
   if (rc != SQLITE_OK) return journal->Error("open");
   RETURN_IF_ERROR(journal->Prepare());
@@ -56,8 +56,9 @@ absl::Status SqliteJournal::Prepare() {
   RETURN_IF_ERROR(Execute("PRAGMA wal_autocheckpoint=1000"));
   RETURN_IF_ERROR(Execute("PRAGMA cache_size=-512"));  // KiB: it is written, hardly ever read.
   RETURN_IF_ERROR(Migrate());
-  const char* put = "INSERT INTO row (tab, key, value) VALUES (?1, ?2, ?3)"
-                    " ON CONFLICT (tab, key) DO UPDATE SET value = excluded.value";
+  const char* put =
+      "INSERT INTO row (tab, key, value) VALUES (?1, ?2, ?3)"
+      " ON CONFLICT (tab, key) DO UPDATE SET value = excluded.value";
   const char* erase = "DELETE FROM row WHERE tab = ?1 AND key = ?2";
   if (sqlite3_prepare_v2(db_, put, -1, &put_, nullptr) != SQLITE_OK ||
       sqlite3_prepare_v2(db_, erase, -1, &erase_, nullptr) != SQLITE_OK) {

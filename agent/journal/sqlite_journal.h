@@ -10,8 +10,8 @@ struct sqlite3_stmt;
 
 namespace appsup::agent {
 
-// A journal in one SQLite file (WAL, synchronous=FULL), held exclusively: a second agent on the same
-// file is refused. The file is made 0600 if absent.
+// A journal in one SQLite file (WAL, synchronous=FULL), held exclusively: a second agent on the
+// same file is refused. The file is made 0600 if absent.
 class SqliteJournal : public Journal {
  public:
   // FAILED_PRECONDITION if another process holds it, or a newer agent wrote it.

@@ -81,10 +81,9 @@ struct HttpServer::Callbacks {
     }
     std::weak_ptr<Context> weak = *static_cast<std::shared_ptr<Context>*>(
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context);
-    context->handler(pending.request,
-                     [weak, connection, &pending](HttpResponse response) {
-                       if (auto alive = weak.lock()) Answer(*alive, connection, pending, response);
-                     });
+    context->handler(pending.request, [weak, connection, &pending](HttpResponse response) {
+      if (auto alive = weak.lock()) Answer(*alive, connection, pending, response);
+    });
     MutexLock lock(&context->mutex);
     if (pending.response.has_value()) return MHD_YES;  // Answered at once: called again for it.
     pending.suspended = true;

@@ -83,8 +83,8 @@ struct CommitFailed {
 // The time of the last SetTimer has come.
 struct TimerDue {};
 
-using Event = std::variant<ApiCall, CallCancelled, StreamWritable, ChangesRead, AgentConnected,
-                           AgentMessage, AgentWritable, AgentDisconnected, CommitDone, CommitFailed,
-                           TimerDue>;
+using Event =
+    std::variant<ApiCall, CallCancelled, StreamWritable, ChangesRead, AgentConnected, AgentMessage,
+                 AgentWritable, AgentDisconnected, CommitDone, CommitFailed, TimerDue>;
 
 }  // namespace appsup::entry

@@ -19,8 +19,8 @@ struct CoreOptions {
   int64_t max_change_log_entries = 1'000'000;
   int64_t change_feed_in_memory = 10'000;  // Newest entries; older ones are read from the store.
   absl::Duration bookmark_period = absl::Seconds(30);
-  int max_streams = 1000;  // WatchEvents, WatchOperation and TailLogs calls, each.
-  int revisions_kept = 10;                 // Per app, beside those in use.
+  int max_streams = 1000;   // WatchEvents, WatchOperation and TailLogs calls, each.
+  int revisions_kept = 10;  // Per app, beside those in use.
   int64_t default_memory_reserve = 128 << 20;
   uint64_t seed = 0;  // For ids and jitter; never for secrets.
 };

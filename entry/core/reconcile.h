@@ -21,8 +21,7 @@ absl::Duration ReconcileApp(const CoreOptions& options, Catalog& catalog, const 
                             const Moment& now);
 
 // The same for a node: drain, state, conditions, sums.
-absl::Duration ReconcileNode(const CoreOptions& options, Catalog& catalog,
-                             const Sessions& sessions, Dirty& dirty, const std::string& node_name,
-                             const Moment& now);
+absl::Duration ReconcileNode(const CoreOptions& options, Catalog& catalog, const Sessions& sessions,
+                             Dirty& dirty, const std::string& node_name, const Moment& now);
 
 }  // namespace appsup::entry

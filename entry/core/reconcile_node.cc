@@ -113,8 +113,7 @@ class NodeReconciler {
     const bool reachable = state != api::NODE_STATE_LOST && state != api::NODE_STATE_REVOKED;
     const std::set<std::string>& names = catalog_.InstancesOfNode(name_);
     if (names.empty()) return;
-    if (!changed &&
-        catalog_.instances.Find(*names.begin())->instance().reachable() == reachable) {
+    if (!changed && catalog_.instances.Find(*names.begin())->instance().reachable() == reachable) {
       return;
     }
     for (const std::string& name : names) {

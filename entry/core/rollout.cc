@@ -242,7 +242,7 @@ class RolloutPlanner {
   RolloutPlan plan_;
   int max_surge_ = 1;
   int max_unavailable_ = 0;
-  int surge_left_ = 0;  // In the present environment.
+  int surge_left_ = 0;   // In the present environment.
   int unavailable_ = 0;  // Slots of the present environment that do not serve.
 };
 

@@ -31,8 +31,8 @@ api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const Age
 
 // Puts into the session's set what the agent has to be told: statements that it has not or in
 // another form, and removals of what the catalog does not know. An agent that knows another history
-// is told of no removal of what is unknown here: this catalog may be the wrong one. It then keeps its
-// own position, too.
+// is told of no removal of what is unknown here: this catalog may be the wrong one. It then keeps
+// its own position, too.
 void AddDifferences(Catalog& catalog, AgentSession& session);
 
 }  // namespace appsup::entry

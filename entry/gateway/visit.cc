@@ -85,7 +85,8 @@ HttpResponse AnswerVisit(const appsupervisor::v1::App& app, const Visit& visit,
   std::string location =
       fmt::format("http://{}{}", *addresses[turn % addresses.size()], Escaped(visit.rest));
   if (!query.empty()) location += "?" + query;
-  return {.status = 307, .body = location + "\n",
+  return {.status = 307,
+          .body = location + "\n",
           .headers = {{"Location", location}, {"Cache-Control", "no-store"}}};
 }
 

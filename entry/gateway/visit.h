@@ -11,8 +11,8 @@ namespace appsup::entry {
 
 // What a visitor's path asks for.
 struct Visit {
-  std::string app_name;  // "projects/default/apps/crm".
-  std::string rest;      // What the app gets to see: begins with '/'.
+  std::string app_name;    // "projects/default/apps/crm".
+  std::string rest;        // What the app gets to see: begins with '/'.
   bool add_slash = false;  // "/apps/crm": relative links of the app need "/apps/crm/".
 };
 

@@ -16,8 +16,8 @@ namespace appsup::entry {
 struct Batch {
   std::map<std::pair<std::string, std::string>, const std::optional<std::string>*> rows;
   std::vector<const ChangeEntry*> changes;
-  int64_t head = 0;          // Index of the last transaction.
-  int64_t trim_before = 0;   // 0: nothing to trim.
+  int64_t head = 0;         // Index of the last transaction.
+  int64_t trim_before = 0;  // 0: nothing to trim.
 };
 
 // Refers into `transactions`, which must outlive it. INTERNAL if the indices do not follow `head`.

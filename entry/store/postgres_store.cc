@@ -110,12 +110,14 @@ class PostgresStore : public Store {
   absl::StatusOr<std::vector<ChangeEntry>> ReadChanges(int64_t after_index, int limit) override {
     if (connection_ == nullptr) return absl::UnavailableError("catalog: not connected");
     if (after_index + 1 < trimmed_) {
-      return absl::OutOfRangeError(fmt::format(
-          "the change log begins at index {}; entries after {} were asked for", trimmed_, after_index));
+      return absl::OutOfRangeError(
+          fmt::format("the change log begins at index {}; entries after {} were asked for",
+                      trimmed_, after_index));
     }
-    ASSIGN_OR_RETURN(ResultPtr result,
-                     Query("SELECT idx, event FROM appsup.change WHERE idx > $1 ORDER BY idx LIMIT $2",
-                           {BigEndian(after_index), BigEndian(limit)}, {20, 20}));
+    ASSIGN_OR_RETURN(
+        ResultPtr result,
+        Query("SELECT idx, event FROM appsup.change WHERE idx > $1 ORDER BY idx LIMIT $2",
+              {BigEndian(after_index), BigEndian(limit)}, {20, 20}));
     std::vector<ChangeEntry> entries;
     for (int row = 0; row < PQntuples(result.get()); ++row) {
       entries.push_back({Int64At(result.get(), row, 0), BytesAt(result.get(), row, 1)});
@@ -190,15 +192,15 @@ class PostgresStore : public Store {
     ASSIGN_OR_RETURN(ResultPtr rows, Query("SELECT tbl, key, value FROM appsup.row"));
     leadership.rows.rows.reserve(static_cast<size_t>(PQntuples(rows.get())));
     for (int row = 0; row < PQntuples(rows.get()); ++row) {
-      leadership.rows.rows.push_back({BytesAt(rows.get(), row, 0), BytesAt(rows.get(), row, 1),
-                                      BytesAt(rows.get(), row, 2)});
+      leadership.rows.rows.push_back(
+          {BytesAt(rows.get(), row, 0), BytesAt(rows.get(), row, 1), BytesAt(rows.get(), row, 2)});
     }
     return leadership;
   }
 
   absl::Status Send(const Batch& batch) {
-    RETURN_IF_ERROR(SendOne("claim", {BigEndian(batch.head), BigEndian(batch.trim_before),
-                                      BigEndian(epoch_)}));
+    RETURN_IF_ERROR(
+        SendOne("claim", {BigEndian(batch.head), BigEndian(batch.trim_before), BigEndian(epoch_)}));
     for (const auto& [key, value] : batch.rows) {
       if (value->has_value()) {
         RETURN_IF_ERROR(SendOne("upsert", {key.first, key.second, **value}));

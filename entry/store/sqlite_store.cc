@@ -40,7 +40,8 @@ using StatementPtr = std::unique_ptr<sqlite3_stmt, FinalizeStatement>;
 
 absl::Status SqliteError(sqlite3* database, std::string_view what) {
   const int code = sqlite3_extended_errcode(database);
-  std::string text = fmt::format("catalog: {}: {} (SQLite {})", what, sqlite3_errmsg(database), code);
+  std::string text =
+      fmt::format("catalog: {}: {} (SQLite {})", what, sqlite3_errmsg(database), code);
   switch (code & 0xff) {
     case SQLITE_FULL:
       return absl::ResourceExhaustedError(text + "; free some space on the disk");
@@ -74,7 +75,8 @@ class SqliteStore : public Store {
 
   absl::StatusOr<Leadership> Lead(const std::string& holder) override {
     Reset();
-    ASSIGN_OR_RETURN(StatementPtr lead, Prepare("UPDATE leader SET epoch = epoch + 1, holder = ?1"));
+    ASSIGN_OR_RETURN(StatementPtr lead,
+                     Prepare("UPDATE leader SET epoch = epoch + 1, holder = ?1"));
     sqlite3_bind_text(lead.get(), 1, holder.data(), static_cast<int>(holder.size()), SQLITE_STATIC);
     RETURN_IF_ERROR(Step(lead.get(), SQLITE_DONE, "take the leadership"));
 
@@ -88,8 +90,8 @@ class SqliteStore : public Store {
     ASSIGN_OR_RETURN(StatementPtr rows, Prepare("SELECT tbl, key, value FROM row"));
     int step;
     while ((step = sqlite3_step(rows.get())) == SQLITE_ROW) {
-      leadership.rows.rows.push_back({Column(rows.get(), 0), Column(rows.get(), 1),
-                                      Column(rows.get(), 2)});
+      leadership.rows.rows.push_back(
+          {Column(rows.get(), 0), Column(rows.get(), 1), Column(rows.get(), 2)});
     }
     if (step != SQLITE_DONE) return SqliteError(database_.get(), "read the rows");
     return leadership;
@@ -112,8 +114,9 @@ class SqliteStore : public Store {
 
   absl::StatusOr<std::vector<ChangeEntry>> ReadChanges(int64_t after_index, int limit) override {
     if (after_index + 1 < trimmed_) {
-      return absl::OutOfRangeError(fmt::format(
-          "the change log begins at index {}; entries after {} were asked for", trimmed_, after_index));
+      return absl::OutOfRangeError(
+          fmt::format("the change log begins at index {}; entries after {} were asked for",
+                      trimmed_, after_index));
     }
     ASSIGN_OR_RETURN(StatementPtr select,
                      Prepare("SELECT idx, event FROM change WHERE idx > ?1 ORDER BY idx LIMIT ?2"));

@@ -23,27 +23,27 @@ class AgentWorld {
   ~AgentWorld();
 
   // --- What happens by itself.
-  bool commits = true;       // Journal writes are durable at once.
-  bool starts = true;        // Processes start at once.
-  bool stops = true;         // Processes end when they are told to.
-  bool removes = true;       // Folders are removed at once.
-  bool writable = true;      // The link takes messages at once.
-  bool acks = true;          // The entry acknowledges statuses at once.
-  bool grants = true;        // The entry answers heartbeats at once.
-  bool fetches = true;       // Artifacts are ready at once.
-  std::set<int32_t> busy;    // Ports that other programs use.
-  std::string start_error;   // Not empty: starts fail with it.
+  bool commits = true;      // Journal writes are durable at once.
+  bool starts = true;       // Processes start at once.
+  bool stops = true;        // Processes end when they are told to.
+  bool removes = true;      // Folders are removed at once.
+  bool writable = true;     // The link takes messages at once.
+  bool acks = true;         // The entry acknowledges statuses at once.
+  bool grants = true;       // The entry answers heartbeats at once.
+  bool fetches = true;      // Artifacts are ready at once.
+  std::set<int32_t> busy;   // Ports that other programs use.
+  std::string start_error;  // Not empty: starts fail with it.
   std::vector<std::string> log_tail = {"last words"};
 
   // --- Life of the agent.
-  void Boot();                   // A new agent process on this machine, from what is durable.
-  void KillAgent();              // What was not durable is gone; processes go on.
-  void Reboot();                 // KillAgent, and every process ends.
-  void ConnectDriver();          // DriverUp with what runs.
+  void Boot();           // A new agent process on this machine, from what is durable.
+  void KillAgent();      // What was not durable is gone; processes go on.
+  void Reboot();         // KillAgent, and every process ends.
+  void ConnectDriver();  // DriverUp with what runs.
   void DisconnectDriver();
   void Handle(Event event);
   void Advance(absl::Duration by);  // Timers fire on the way.
-  void CommitAll();              // What `commits` held back.
+  void CommitAll();                 // What `commits` held back.
 
   // --- Entry.
   void Connect(const std::string& timeline = "t1", int64_t epoch = 1);  // Up to Welcome.
@@ -83,7 +83,7 @@ class AgentWorld {
   CoreOptions options;
   Moment now;
   std::unique_ptr<AgentCore> core;
-  std::vector<Effect> effects;                               // All, in order.
+  std::vector<Effect> effects;                              // All, in order.
   std::vector<appsupervisor::v1::ConnectRequest> received;  // What the entry got, in order.
   std::vector<appsupervisor::v1::InstanceStatus> statuses;  // Of all Status messages, in order.
   std::map<ProcessId, Process> processes;

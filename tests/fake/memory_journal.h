@@ -20,9 +20,10 @@ class MemoryJournal : public Journal {
       if (!error.ok()) return error;
     }
     for (const JournalPut& row : rows) {
-      auto& table = row.table == JournalTable::kNode
-                        ? contents_.node
-                        : (row.table == JournalTable::kPort ? contents_.ports : contents_.instances);
+      auto& table =
+          row.table == JournalTable::kNode
+              ? contents_.node
+              : (row.table == JournalTable::kPort ? contents_.ports : contents_.instances);
       if (row.value) {
         table[row.key] = *row.value;
       } else {

@@ -2,10 +2,10 @@
 #include "entry/gateway/gateway.h"
 
 #include <arpa/inet.h>
-#include <catch2/catch.hpp>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <string>
 #include <thread>
@@ -39,7 +39,8 @@ class GatewayFixture {
   GatewayFixture() {
     auto find = [this](const std::string& name, auto found) {
       // As the core thread would: later, from another thread.
-      threads_.emplace_back([this, name, found = std::move(found)]() mutable { found(Find(name)); });
+      threads_.emplace_back(
+          [this, name, found = std::move(found)]() mutable { found(Find(name)); });
     };
     auto gateway = Gateway::Start("127.0.0.1:0", metrics_, find, [](auto done) { done(); });
     REQUIRE(gateway.ok());
@@ -100,8 +101,9 @@ TEST_CASE_METHOD(GatewayFixture, "gateway: health follows whether a core leads")
 }
 
 TEST_CASE_METHOD(GatewayFixture, "gateway: only GET and HEAD are served") {
-  CHECK_THAT(Fetch(port(), "POST /apps/crm/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
-                           "Connection: close\r\n\r\nhi"),
+  CHECK_THAT(Fetch(port(),
+                   "POST /apps/crm/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+                   "Connection: close\r\n\r\nhi"),
              Catch::StartsWith("HTTP/1.1 405"));
 }
 
@@ -109,7 +111,8 @@ TEST_CASE("gateway: an address that is taken is named") {
   GatewayFixture first;
   Metrics metrics;
   const std::string address = "127.0.0.1:" + std::to_string(first.port());
-  const auto second = Gateway::Start(address, metrics, [](const auto&, auto) {}, [](auto) {});
+  const auto second = Gateway::Start(
+      address, metrics, [](const auto&, auto) {}, [](auto) {});
   CHECK_THAT(second.status().ToString(), Catch::Contains(address));
 }
 

@@ -80,7 +80,8 @@ TEMPLATE_TEST_CASE("store: keeps its contract", "", SqlitePlace, PostgresPlace) 
     CHECK(first.epoch >= 1);
   }
   SECTION("what was committed is there after a restart, the newest value of each row") {
-    REQUIRE(store->Commit({Write(1, "a", "one"), Write(2, "b", "two"), Write(3, "a", "three")}).ok());
+    REQUIRE(
+        store->Commit({Write(1, "a", "one"), Write(2, "b", "two"), Write(3, "a", "three")}).ok());
     REQUIRE(store->Commit({Write(4, "b", std::nullopt)}).ok());
     store.reset();
     store = Opened(place);

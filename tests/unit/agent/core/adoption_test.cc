@@ -73,7 +73,8 @@ TEST_CASE("adoption: an exit is acknowledged only after it is durable") {
   CHECK(world.exits.empty());
 }
 
-TEST_CASE("adoption: a process that the keeper lost has an unknown exit code, and is started anew") {
+TEST_CASE(
+    "adoption: a process that the keeper lost has an unknown exit code, and is started anew") {
   World world;
   world.KillAgent();
   world.processes.clear();

@@ -199,7 +199,8 @@ TEST_CASE("instance: a command that cannot be started is tried again and says wh
   CHECK(world.Runs("a"));
 }
 
-TEST_CASE("instance: REMOVE stops, removes the folder, keeps the data, and is forgotten when told") {
+TEST_CASE(
+    "instance: REMOVE stops, removes the folder, keeps the data, and is forgotten when told") {
   World world;
   api::Assignment assignment = RunAssignment("a");
   assignment.mutable_spec()->mutable_data()->set_kind(api::DATA_KIND_NODE);
@@ -334,8 +335,8 @@ TEST_CASE("instance: an artifact that cannot be had is a condition, and tried ag
   CHECK(world.state("a") == api::INSTANCE_STATE_PREPARING);
   REQUIRE(world.Seen<PrepareArtifact>().size() == 1);
   world.Handle(ArtifactPrepared{world.Seen<PrepareArtifact>()[0].token,
-                                absl::UnavailableError("https://files.example/a.tgz: HTTP 404"),
-                                "", ""});
+                                absl::UnavailableError("https://files.example/a.tgz: HTTP 404"), "",
+                                ""});
   world.Advance(absl::Milliseconds(200));
   const api::InstanceStatus status = world.StatusOf("a");
   CHECK(status.state() == api::INSTANCE_STATE_PREPARING);

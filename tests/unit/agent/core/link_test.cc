@@ -78,7 +78,8 @@ TEST_CASE("link: heartbeats are numbered and come at the Welcome's period") {
   CHECK(world.received[9].heartbeat().number() == 11);
 }
 
-TEST_CASE("link: the secret of the last session is presented in the next Hello, after a crash too") {
+TEST_CASE(
+    "link: the secret of the last session is presented in the next Hello, after a crash too") {
   World world;
   world.KillAgent();
   world.Boot();
@@ -430,7 +431,8 @@ TEST_CASE("link: too many commands are answered, not kept") {
   CHECK(world.Seen<ReadLog>().size() == LinkSession::kMaxCommands);
 }
 
-TEST_CASE("link: while the journal cannot be written, assignments are refused and asked for later") {
+TEST_CASE(
+    "link: while the journal cannot be written, assignments are refused and asked for later") {
   World world;
   world.Assign(RunAssignment("a"));
   world.commits = false;

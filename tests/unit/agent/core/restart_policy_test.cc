@@ -89,8 +89,7 @@ TEST_CASE("restart policy: exits far apart are no loop") {
   RestartRules rules;
   RestartMemory memory;
   for (int i = 0; i < 20; ++i) {
-    CHECK_FALSE(
-        DecideRestart(rules, false, {}, absl::Minutes(2 * i), kMiddle, &memory).crash_loop);
+    CHECK_FALSE(DecideRestart(rules, false, {}, absl::Minutes(2 * i), kMiddle, &memory).crash_loop);
   }
   CHECK(memory.exits.size() == 5);
 }

@@ -127,8 +127,7 @@ TEST_CASE("setup: one that could not be started is FAILED") {
   world.Advance(absl::Hours(1));
   CHECK(world.Seen<StartProcess>().size() == 1);
   CHECK(world.StatusOf("s").state() == api::INSTANCE_STATE_FAILED);
-  CHECK(world.StatusOf("s").message().find("command 'migrate' was not found") !=
-        std::string::npos);
+  CHECK(world.StatusOf("s").message().find("command 'migrate' was not found") != std::string::npos);
 }
 
 TEST_CASE("setup: REMOVE while it runs ends it first") {

@@ -48,12 +48,12 @@ TEST_CASE("journal: what was written is there, by table and key") {
     auto journal = kind.open(dir.File(""));
     CHECK(journal->Load()->instances.empty());
     const std::string binary("a\0b\xff", 4);
-    REQUIRE(journal
-                ->Write({Put(JournalTable::kNode, "node", "n"),
-                         Put(JournalTable::kInstance, "i1", binary),
-                         Put(JournalTable::kInstance, "i2", ""),
-                         Put(JournalTable::kPort, "i1", "p")})
-                .ok());
+    REQUIRE(
+        journal
+            ->Write({Put(JournalTable::kNode, "node", "n"),
+                     Put(JournalTable::kInstance, "i1", binary),
+                     Put(JournalTable::kInstance, "i2", ""), Put(JournalTable::kPort, "i1", "p")})
+            .ok());
     if (kind.durable) {
       journal.reset();
       journal = kind.open(dir.File(""));
