@@ -22,6 +22,9 @@ LIMIT = 60  # Seconds for one block.
 PLACES = ("/run/appsup", "/var/lib/appsup", "/etc/appsup", "/var/tmp/appsup-quickstart", "/root/.config/appsup")
 INTERRUPTED = (0, 128 + signal.SIGINT, -signal.SIGINT)
 
+# A test that was started in the background inherits that Ctrl-C is ignored, and so would all it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def blocks(document):
     """(first line, kind, text) of the blocks to run: kind is "", "fails", "follow" or "quickstart"."""
