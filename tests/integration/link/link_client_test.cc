@@ -233,7 +233,7 @@ TEST_CASE("link client: what the agent has not handled yet is bounded, and nothi
   Stage stage;
   auto entry = stage.NewEntry();
   stage.StartClient(entry->address());
-  REQUIRE(WaitFor([&] { return stage.Count<agent::LinkUp>() == 1; }));
+  REQUIRE(WaitFor([&] { return entry->streams() == 1; }));
   v1::ConnectResponse large;
   large.set_timeline(std::string(256 << 10, 'x'));
   entry->Flood(large);
