@@ -123,9 +123,9 @@ def run_readme(folder):
                  or not quickstart.alive(), LIMIT)
         assert quickstart.alive(), quickstart.output()
         run_blocks("README.md", Shell(folder, folder))
-        assert quickstart.stop() == 0, quickstart.output()
     finally:
-        quickstart.kill()
+        code = quickstart.stop()  # By SIGTERM, so that it takes along what it started.
+    assert code == 0, quickstart.output()
 
 
 class Docs(unittest.TestCase):
