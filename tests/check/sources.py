@@ -9,8 +9,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def files(*suffixes, under=("common", "entry", "agent", "tests")):
     """Paths relative to the top, tracked or new, ignored ones left out."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *under],
+    listed = subprocess.run(  # The checkout may belong to another user than the one who tests it.
+        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard", "--", *under],
         cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     return sorted({name for name in listed if name.endswith(suffixes) and (ROOT / name).is_file()})
 

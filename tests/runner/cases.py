@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,7 +137,8 @@ def requirements_of(script):
 
 
 def run_script(script, logs, env, limit, without, expression):
-    """Cases of one *_test.py or *_test.sh. A skip that nobody allowed is a failure."""
+    """Cases of one *_test.py or *_test.sh. A case may skip itself for a requirement that the caller allows
+    to be missing, and says so: "requires: NAME, why". Any other skip is a failure."""
     script = pathlib.Path(script)
     if requirements_of(script) & set(without):
         return [Case(f"{script.name}: all", "skipped")]
@@ -153,7 +155,8 @@ def run_script(script, logs, env, limit, without, expression):
         for line in results.read().splitlines():
             row = json.loads(line)
             status, message = row["status"], row["message"]
-            if status == "skipped":
+            allowed = re.match(r"requires: (\w+)", message)
+            if status == "skipped" and not (allowed and allowed.group(1) in without):
                 status, message = "failed", f"skipped itself: {message}"
             cases.append(Case(f"{script.name}: {row['name']}", status, row["seconds"], message))
     if code != 0 and all(case.status != "failed" for case in cases):
@@ -161,6 +164,29 @@ def run_script(script, logs, env, limit, without, expression):
         cases.append(Case(f"{script.name}: ends cleanly", "failed", time.monotonic() - began,
                           f"{ended}\n{tail(log)}"))
     return cases
+
+
+class Reports:
+    """A folder into which sanitizers write instead of standard error, where a script would not see it."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.folder.chmod(0o777)  # Programs under test run as several users.
+
+    def option(self):
+        return f"log_path={self.folder}/report"
+
+    def take(self, name):
+        """A failed case with the reports that were written since the last time, if any."""
+        texts = []
+        for path in sorted(self.folder.iterdir()):
+            texts.append(path.read_text("utf-8", "replace")[:6000].strip())
+            path.unlink()
+        if not texts:
+            return []
+        return [Case(f"{name}: no report of a sanitizer", "failed", 0.0, "\n\n".join(texts))]
 
 
 def run_command(name, command, logs, env, limit, cwd):

@@ -5,18 +5,23 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
 import cases
+import landed
 import tools
 
 ROOT = tools.ROOT
 STAGES = ("checks", "dev", "asan", "tsan", "clang")
 CHECKS = ("layering", "banned_calls", "sizes", "headers", "format", "test_names", "self_contained",
-          "mutants")
+          "mutants", "runner")
 UNIT = re.compile(r"test_unit_|test_simulation$|fuzz_")
 PROGRAM_LIMIT = 900  # seconds for one test program or script
+# End-to-end scripts that the instrumented programs run too: the ways through them that are seldom taken.
+ASAN_SCRIPTS = ("bad_input_test.py", "faults_test.py", "lifecycle_test.py", "survival_test.py")
+ASAN_TIME_FACTOR = 3  # for the deadlines inside scripts
 
 
 class Suite:
@@ -81,26 +86,24 @@ class Suite:
         if buf is None:
             self.add("checks", [cases.Case("buf lint", "failed", 0.0, why)])
             return
-        self.add("checks", [cases.run_command("buf lint", [str(buf), "lint", "proto"], logs, self.env, 120, ROOT)])
-        against = self.base_commit()
-        if against is None:
-            self.say("buf breaking: main has no protos yet to compare with")
-            return
-        command = [str(buf), "breaking", "proto", "--against",
-                   f".git#ref={against},subdir=proto"]
-        self.add("checks", [cases.run_command("buf breaking", command, logs, self.env, 120, ROOT)])
+        if self.chosen("checks: buf lint"):
+            self.add("checks", [cases.run_command("buf lint", [str(buf), "lint", "proto"], logs, self.env, 120, ROOT)])
+        if self.chosen("checks: buf breaking"):
+            self.compare_protos(buf, logs)
 
-    def base_commit(self):
-        """The newest commit of main that changed the protos and has them as a buf module."""
-        for ref in ("origin/main", "main", "HEAD"):
-            listed = subprocess.run(["git", "log", "-1", "--format=%H", ref, "--", "proto"], cwd=ROOT,
-                                    capture_output=True, text=True)
-            commit = listed.stdout.strip()
-            there = subprocess.run(["git", "cat-file", "-e", f"{commit}:proto/buf.yaml"], cwd=ROOT,
-                                   capture_output=True)
-            if commit and there.returncode == 0:
-                return commit
-        return None
+    def compare_protos(self, buf, logs):
+        repository = landed.Repository(ROOT)
+        try:
+            commit = repository.landed_protos()
+            if commit is None:
+                self.say("buf breaking: no protos have landed yet to compare with")
+                return
+            base = repository.extract_protos(commit, logs / "landed")
+        except landed.GitError as error:
+            self.add("checks", [cases.Case("buf breaking", "failed", 0.0, str(error))])
+            return
+        command = [str(buf), "breaking", "proto", "--against", str(base)]
+        self.add("checks", [cases.run_command("buf breaking", command, logs, self.env, 120, ROOT)])
 
     def build(self, preset, targets=()):
         """True when the preset is configured and built; a failure is a failed case."""
@@ -185,18 +188,34 @@ class Suite:
         if not self.build("dev"):
             return
         env = self.run_programs("dev")
-        logs = self.logs("dev")
-        scripts = sorted((ROOT / "tests" / "e2e").rglob("*_test.py")) + \
-            sorted((ROOT / "tests" / "e2e").rglob("*_test.sh"))
+        self.run_scripts("dev", self.scripts(), env)
+
+    def scripts(self):
+        folder = ROOT / "tests" / "e2e"
+        return sorted(folder.rglob("*_test.py")) + sorted(folder.rglob("*_test.sh"))
+
+    def run_scripts(self, stage, scripts, env, limit=PROGRAM_LIMIT, after=lambda name: []):
+        """`after`: more cases of a script, by its name, once it has ended."""
+        logs = self.logs(stage)
         for script in scripts:
             began = time.monotonic()
-            found = cases.run_script(script, logs, env, PROGRAM_LIMIT, self.without, self.options.filter)
-            self.summarize("dev", script.name, found, began)
+            found = cases.run_script(script, logs, env, limit, self.without, self.options.filter)
+            self.summarize(stage, script.name, found + after(script.name), began)
 
     def asan(self):
-        """Unit and integration tests; the programs they start are instrumented too."""
-        if self.build("asan"):
-            self.run_programs("asan", lambda name: name != "test_e2e")
+        """Unit and integration tests, then chosen scripts, with the programs that are instrumented too."""
+        if not self.build("asan"):
+            return
+        env = self.run_programs("asan", lambda name: name != "test_e2e")
+        with tempfile.TemporaryDirectory(prefix="appsup-reports-") as folder:
+            pathlib.Path(folder).chmod(0o755)
+            reports = cases.Reports(pathlib.Path(folder) / "reports")
+            for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+                env[name] += ":" + reports.option()
+            env["APPSUP_TIME_FACTOR"] = str(ASAN_TIME_FACTOR)
+            env["APPSUP_CLEAN_END"] = "1"
+            scripts = [script for script in self.scripts() if script.name in ASAN_SCRIPTS]
+            self.run_scripts("asan", scripts, env, PROGRAM_LIMIT * 2, reports.take)
 
     def tsan(self):
         if self.build("tsan"):
@@ -242,4 +261,5 @@ def main():
     sys.exit(Suite(parser.parse_args()).run())
 
 
-main()
+if __name__ == "__main__":
+    main()
