@@ -21,6 +21,9 @@ import time
 SOURCE = pathlib.Path(os.environ.get("APPSUP_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
 BIN = pathlib.Path(os.environ.get("APPSUP_BIN_DIR", SOURCE / "build/dev/bin"))
 AGENT_UID = 19999  # Outside the range of the apps' user ids.
+TIME_FACTOR = float(os.environ.get("APPSUP_TIME_FACTOR", "1"))  # For slower programs, such as instrumented ones.
+# Ask programs to end at the end of a test instead of killing them, so that leaks are found.
+CLEAN_END = bool(os.environ.get("APPSUP_CLEAN_END"))
 PROGRAMS = ("appsup-entry", "appsup-agent", "appsup-keeper", "appsup-keeper-config", "appsup")
 
 
@@ -34,7 +37,7 @@ def free_port():
 
 def wait_for(what, condition, timeout=30.0):
     """Returns condition()'s first true value; fails with `what` after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * TIME_FACTOR
     while True:
         value = condition()
         if value:
@@ -83,7 +86,7 @@ class Program:
         """Asks it to end; returns its exit code."""
         self.kill(signal.SIGTERM, wait=False)
         try:
-            return self.process.wait(30)
+            return self.process.wait(30 * TIME_FACTOR)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"{self.name} did not end within 30 s of SIGTERM; see {self.log}")
@@ -125,14 +128,17 @@ class Cluster:
         return self
 
     def __exit__(self, failed, *_):
+        problems = []
         for program in [*self.agents.values(), self.entry]:
-            if program:
+            if CLEAN_END and program and program.alive() and program.stop() != 0:
+                problems.append(f"{program.name} ended with {program.process.returncode}:\n{program.output()[-2000:]}")
+            elif program:
                 program.kill()
         for keeper in self.keepers.values():
             keeper.kill(signal.SIGTERM, wait=False)
         for keeper in self.keepers.values():
             try:
-                keeper.process.wait(20)
+                keeper.process.wait(20 * TIME_FACTOR)
             except subprocess.TimeoutExpired:
                 keeper.kill()
         if failed:
@@ -142,6 +148,8 @@ class Cluster:
                     print("\n".join(program.output().splitlines()[-25:]))
         if not (failed and os.environ.get("APPSUP_KEEP")):
             shutil.rmtree(self.dir, ignore_errors=True)
+        if problems and not failed:
+            raise AssertionError("\n".join(problems))
 
     def start_entry(self):
         config = self.dir / "entry.yaml"
@@ -226,6 +234,7 @@ class Cluster:
         return self._grpcurl(method, request, timeout, None, None, partial=True)
 
     def _grpcurl(self, method, request, timeout, token, address, partial=False):
+        timeout *= 1 if partial else TIME_FACTOR
         command = ["grpcurl", "-plaintext", "-max-time", str(timeout), "-format-error",
                    "-d", json.dumps(request or {})]
         if address or token:
@@ -254,7 +263,7 @@ class Cluster:
     def appsup(self, *arguments, check=True, stdin=None, timeout=120, **kwargs):
         """Runs the command line tool; returns the finished process."""
         done = subprocess.run([self.bin / "appsup", "--server", f"unix:{self.socket}", *map(str, arguments)],
-                              capture_output=True, text=True, input=stdin, timeout=timeout, **kwargs)
+                              capture_output=True, text=True, input=stdin, timeout=timeout * TIME_FACTOR, **kwargs)
         if check and done.returncode != 0:
             raise AssertionError(f"appsup {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
@@ -276,6 +285,7 @@ class Cluster:
 
     def wait_operation(self, name, timeout=60, ok=True):
         """Waits until it is done; with `ok`, fails if it ended with an error."""
+        timeout *= TIME_FACTOR
         operation = self.call("OperationService/WaitOperation", {"name": name, "timeout": f"{timeout}s"},
                               timeout=timeout + 5)
         assert operation.get("done"), f"not done within {timeout} s: {json.dumps(operation, indent=1)}"

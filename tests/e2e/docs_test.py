@@ -132,7 +132,7 @@ class Docs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         if os.geteuid() != 0:
-            raise unittest.SkipTest("needs root")
+            raise unittest.SkipTest("requires: root, for namespaces")
         for place in map(pathlib.Path, PLACES):
             missing = [folder for folder in (place, *place.parents) if not folder.exists()]
             place.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import unittest
 import uuid
 
 from case import PORT, QUICK, SERVE, Case, is_alive
-from cluster import AGENT_UID, CallError, Cluster, process_start, wait_for
+from cluster import AGENT_UID, TIME_FACTOR, CallError, Cluster, process_start, wait_for
 from postgres import Postgres
 
 
@@ -54,7 +54,7 @@ class Starts(Case):
         self.why("file", "is not a folder",
                  runtime={"process": {"command": ["sleep", "1"], "working_dir": "/etc/passwd"}})
 
-    @unittest.skipIf(os.geteuid() != 0, "without root apps run as the present user")
+    @unittest.skipIf(os.geteuid() != 0, "requires: root, without it apps run as the present user")
     def test_a_user_that_is_refused(self):
         for user in ("root", "daemon", "nobody-at-all"):
             message = self.why(f"user-{user}", f'user "{user}" is refused',
@@ -74,7 +74,7 @@ class SmallDisk:
 
     def __init__(self, cluster, folder, size, owner=None):
         if os.geteuid() != 0:
-            raise unittest.SkipTest("needs root to mount")
+            raise unittest.SkipTest("requires: root, to mount")
         self.cluster, self.path = cluster, cluster.dir / folder
         self.path.mkdir(parents=True, exist_ok=True)
         owner_options = f",uid={owner},gid={owner}" if owner is not None else ""
@@ -192,7 +192,7 @@ class Unwritable(Case):
         config = self.cluster.dir / f"{program}.yaml"
         config.write_text(f"root_dir: {root}\n")
         return subprocess.run([*self.drop, self.cluster.bin / program, *arguments, "--config", config],
-                              capture_output=True, text=True, timeout=30)
+                              capture_output=True, text=True, timeout=30 * TIME_FACTOR)
 
     def refuse(self, root, *parts):
         token = self.cluster.call("NodeService/CreateEnrollmentToken", {"environment": "local"})["token"]
@@ -204,7 +204,7 @@ class Unwritable(Case):
                 self.assertIn(part, done.stderr)
         return enroll
 
-    @unittest.skipIf(os.geteuid() != 0, "the folder would be one's own")
+    @unittest.skipIf(os.geteuid() != 0, "requires: root, or the folder would be one's own")
     def test_a_folder_of_somebody_else(self):
         folder = self.cluster.dir / "closed"
         (folder / "run/appsup").mkdir(parents=True)

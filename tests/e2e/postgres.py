@@ -12,7 +12,7 @@ class Postgres:
     def __init__(self):
         found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         if not found:
-            raise unittest.SkipTest("PostgreSQL is not installed: apt install postgresql")
+            raise unittest.SkipTest("requires: postgresql, which is not installed: apt install postgresql")
         self.bin = found[-1].parent
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="appsup-pg-"))
         self.dir.chmod(0o755)

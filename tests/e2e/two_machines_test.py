@@ -18,7 +18,7 @@ class TwoMachines(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         if os.geteuid() != 0:
-            raise unittest.SkipTest("needs root")
+            raise unittest.SkipTest("requires: root, for network namespaces")
         tag = os.getpid()
         cls.entry_ns, cls.node_ns = f"appsup-e{tag}", f"appsup-n{tag}"
         for name in (cls.entry_ns, cls.node_ns):
@@ -122,7 +122,7 @@ class Doors(unittest.TestCase):
 
     def test_a_hosted_app_that_tries_the_doors_fails(self):
         if os.geteuid() != 0:
-            self.skipTest("needs root: without it apps run as the same user")
+            self.skipTest("requires: root, without it apps run as the same user")
         script = (f"import socket,sys\n"
                   f"s = socket.socket(socket.AF_UNIX)\n"
                   f"try: s.connect({str(self.cluster.socket)!r}); print('OPEN socket')\n"
