@@ -24,9 +24,15 @@ bool IsHopeless(const absl::Status& status) {
          absl::IsDataLoss(status);
 }
 
-absl::Status NotLeading() {
-  return MakeError(absl::StatusCode::kUnavailable, "NOT_LEADING",
-                   "the entry has no access to its catalog at the moment; try again");
+constexpr size_t kMaxReason = 300;  // Of the store's words in an answer.
+
+// On one line; libpq's are several.
+std::string Shortened(std::string text) {
+  for (char& c : text) c = c == '\n' || c == '\t' ? ' ' : c;
+  if (text.size() <= kMaxReason) return text;
+  size_t cut = kMaxReason;
+  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80) --cut;
+  return text.substr(0, cut) + "…";
 }
 
 }  // namespace
@@ -77,8 +83,7 @@ void CoreThread::Stop() {
     stopped_ = true;
     running_ = false;
   }
-  if (thread_ == nullptr) return;
-  thread_->Join();
+  if (thread_ != nullptr) thread_->Join();
   store_.reset();
   core_.reset();
   HandleWaiting();
@@ -110,6 +115,25 @@ void CoreThread::Inspect(std::function<void(const EntryCore*)> look) {
   look(nullptr);
 }
 
+absl::Status CoreThread::NotLeading() const {
+  std::string reason;
+  {
+    MutexLock lock(&mutex_);
+    reason = Shortened(std::string(trouble_.message()));
+  }
+  const std::string message = "the entry has no access to its catalog at the moment";
+  if (reason.empty()) {
+    return MakeError(absl::StatusCode::kUnavailable, "NOT_LEADING", message + "; try again");
+  }
+  return MakeError(absl::StatusCode::kUnavailable, "NOT_LEADING",
+                   message + " (" + reason + "); try again", {{"cause", reason}});
+}
+
+void CoreThread::SetTrouble(const absl::Status& trouble) {
+  MutexLock lock(&mutex_);
+  trouble_ = trouble;
+}
+
 void CoreThread::HandleWaiting() {
   std::vector<Posted> events;
   {
@@ -127,10 +151,12 @@ void CoreThread::HandleWaiting() {
   if (core_ != nullptr) Flush();
 }
 
+// Without a shell it never started: whoever posted is being ended as well.
 void CoreThread::HandleWithoutCore(const Event& event) {
   if (const auto* call = std::get_if<ApiCall>(&event); call != nullptr) {
-    shell_.reply(Reply{call->call, NotLeading()});
+    if (shell_.reply) shell_.reply(Reply{call->call, NotLeading()});
   } else if (const auto* agent = std::get_if<AgentConnected>(&event); agent != nullptr) {
+    if (!shell_.close_agent) return;
     shell_.close_agent(CloseAgent{agent->session, "the entry has no access to its catalog"});
   }
 }
@@ -173,6 +199,7 @@ void CoreThread::Led(uint64_t term, absl::StatusOr<Store::Leadership> leadership
       options_, leadership->rows, leadership->epoch, NewUuid(random_), clock_.Now());
   if (!core.ok()) return shell_.fatal(Annotate(core.status(), "the catalog cannot be read"));
   core_ = std::move(*core);
+  SetTrouble(absl::OkStatus());
   Log(LogLevel::kInfo, "leading",
       {{"epoch", leadership->epoch}, {"log_index", leadership->rows.last_index}});
   shell_.leading();
@@ -190,6 +217,7 @@ void CoreThread::Failed(uint64_t term, const absl::Status& status) {
   }
   core_.reset();
   SetTimerAt(absl::InfiniteDuration());
+  SetTrouble(status);
   shell_.gone(NotLeading());
   // What was lost may not even be known to be lost: only a new process may read those files.
   if (absl::IsDataLoss(status)) return shell_.fatal(status);
@@ -198,6 +226,7 @@ void CoreThread::Failed(uint64_t term, const absl::Status& status) {
 }
 
 void CoreThread::LeadAgain(const absl::Status& why) {
+  SetTrouble(why);
   const absl::Duration delay = Backoff(kLeadBackoff).Next(failures_++, random_.Next());
   Log(LogLevel::kWarning, "not-leading", {{"status", why}, {"retry_in", delay}});
   store_->Lead(term_, delay);

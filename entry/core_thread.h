@@ -56,6 +56,10 @@ class CoreThread : public CorePort {
   // after Stop at once, on this thread.
   void Inspect(std::function<void(const EntryCore*)> look);
 
+  // What a call is answered while there is no core: UNAVAILABLE, with what the store said.
+  // Thread-safe.
+  absl::Status NotLeading() const;
+
   // Ends the thread, after the store made durable what was under way. No event is handled any more.
   void Stop();
 
@@ -71,6 +75,7 @@ class CoreThread : public CorePort {
   void Led(uint64_t term, absl::StatusOr<Store::Leadership> leadership);
   void Failed(uint64_t term, const absl::Status& status);
   void LeadAgain(const absl::Status& why);
+  void SetTrouble(const absl::Status& trouble);
 
   CoreOptions options_;
   Clock& clock_;
@@ -86,7 +91,8 @@ class CoreThread : public CorePort {
   uint32_t failures_ = 0;
   EventLoop::TimerId timer_ = 0;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
+  absl::Status trouble_ ABSL_GUARDED_BY(mutex_);  // Why there is no core, as far as it is known.
   bool running_ ABSL_GUARDED_BY(mutex_) = false;  // The thread is there.
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Posted> waiting_ ABSL_GUARDED_BY(mutex_);

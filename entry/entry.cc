@@ -13,6 +13,7 @@
 #include "entry/api/enrollment.h"
 #include "entry/app_lookup.h"
 #include "entry/catalog_metrics.h"
+#include "entry/core/session_hello.h"
 #include "entry/link/fetch_blob.h"
 
 namespace appsup::entry {
@@ -81,10 +82,18 @@ absl::Status Entry::StartLink() {
   options.max_receive_bytes = kMaxLinkMessageBytes;
   options.observer = CountCalls(metrics_);
   const CoreDoor door{*core_, calls_, random_};
-  auto serve = [this, door](const std::shared_ptr<rpc::ServerCall>& call) {
+  const CheckNode check = [this](const NodeIdentity& node, auto checked) {
+    core_->Inspect([this, node, checked](const EntryCore* core) {
+      checked(core == nullptr ? core_->NotLeading()
+                              : CheckIdentity(core->catalog(), node.node, node.uid));
+    });
+  };
+  auto serve = [this, door, check](const std::shared_ptr<rpc::ServerCall>& call) {
     const std::string& method = call->method().name();
     if (method == "Connect") return streams_->Accept(call);
-    if (method == "FetchBlob") return ServeFetchBlob(*blobs_, blob_thread_->loop(), call);
+    if (method == "FetchBlob") {
+      return ServeFetchBlob(*blobs_, blob_thread_->loop(), check, call);
+    }
     return ServeEnroll(door, *ca_, clock_, call);
   };
   const auto* file = appsupervisor::v1::ConnectRequest::descriptor()->file();

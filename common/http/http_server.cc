@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <list>
 #include <optional>
 #include <set>
 #include <utility>
@@ -31,11 +32,49 @@ struct HttpServer::Context {
   Mutex mutex;
   std::set<MHD_Connection*> waiting ABSL_GUARDED_BY(mutex);  // Suspended connections.
   bool stopping ABSL_GUARDED_BY(mutex) = false;
+
+  // The server's thread only.
+  unsigned open = 0;             // Connections that were not hung up on.
+  std::list<MHD_Connection*> idle;  // Those that wait for their peer, least recently used first.
+};
+
+// What belongs to one connection. The server's thread only.
+struct HttpServer::Peer {
+  // Each connection's own reference.
+  const std::shared_ptr<Context> context;
+  std::optional<std::list<MHD_Connection*>::iterator> idle;
+  bool hung_up = false;
+
+  static Peer& Of(MHD_Connection* connection) {
+    return *static_cast<Peer*>(
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context);
+  }
+
+  void LeaveIdle() {
+    if (idle.has_value()) context->idle.erase(*idle);
+    idle.reset();
+  }
+
+  // Used just now, and the peer has the next move.
+  void BecomeIdle(MHD_Connection* connection) {
+    LeaveIdle();
+    if (!hung_up) idle = context->idle.insert(context->idle.end(), connection);
+  }
+
+  void HangUp(MHD_Connection* connection) {
+    LeaveIdle();
+    hung_up = true;
+    --context->open;
+    // The library, which owns the socket, finds it ended and closes it.
+    shutdown(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+             SHUT_RDWR);
+  }
 };
 
 struct HttpServer::Callbacks {
   // The path, decoded by the library, and the query as it came.
-  static void* Begin(void*, const char* uri, MHD_Connection*) {
+  static void* Begin(void*, const char* uri, MHD_Connection* connection) {
+    Peer::Of(connection).BecomeIdle(connection);
     auto* pending = new Pending;  // Freed by End.
     const char* question = strchr(uri, '?');
     if (question != nullptr) pending->request.query = question + 1;
@@ -79,8 +118,9 @@ struct HttpServer::Callbacks {
     if (pending.request.method != "GET" && pending.request.method != "HEAD") {
       return Send(connection, {.status = 405, .body = "only GET and HEAD\n"});
     }
-    std::weak_ptr<Context> weak = *static_cast<std::shared_ptr<Context>*>(
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context);
+    Peer& peer = Peer::Of(connection);
+    peer.LeaveIdle();
+    std::weak_ptr<Context> weak = peer.context;
     context->handler(pending.request, [weak, connection, &pending](HttpResponse response) {
       if (auto alive = weak.lock()) Answer(*alive, connection, pending, response);
     });
@@ -105,6 +145,7 @@ struct HttpServer::Callbacks {
   }
 
   static MHD_Result Send(MHD_Connection* connection, const HttpResponse& response) {
+    Peer::Of(connection).BecomeIdle(connection);
     MHD_Response* raw = MHD_create_response_from_buffer(
         response.body.size(), const_cast<char*>(response.body.data()), MHD_RESPMEM_MUST_COPY);
     if (raw == nullptr) return MHD_NO;
@@ -123,20 +164,35 @@ struct HttpServer::Callbacks {
     *state = nullptr;
   }
 
-  // Gives each connection its own reference to the context.
-  static void Connection(void* closure, MHD_Connection*, void** socket_context,
+  static void Connection(void* closure, MHD_Connection* connection, void** socket_context,
                          MHD_ConnectionNotificationCode code) {
+    const auto& context = *static_cast<std::shared_ptr<Context>*>(closure);
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-      *socket_context =
-          new std::shared_ptr<Context>(*static_cast<std::shared_ptr<Context>*>(closure));
+      auto* peer = new Peer{context, std::nullopt};
+      *socket_context = peer;
+      ++context->open;
+      MakeRoom(*context);
+      peer->BecomeIdle(connection);
     } else {
-      delete static_cast<std::shared_ptr<Context>*>(*socket_context);
+      auto* peer = static_cast<Peer*>(*socket_context);
+      peer->LeaveIdle();
+      if (!peer->hung_up) --peer->context->open;
+      delete peer;
       *socket_context = nullptr;
     }
+  }
+
+  static void MakeRoom(Context& context) {
+    if (context.open <= kMaxConnections || context.idle.empty()) return;
+    MHD_Connection* oldest = context.idle.front();
+    Peer::Of(oldest).HangUp(oldest);
   }
 };
 
 namespace {
+
+// Connections that the library still has to close, or that come at one moment.
+constexpr unsigned kHangingUp = 64;
 
 struct FreeAddress {
   void operator()(addrinfo* address) const { freeaddrinfo(address); }
@@ -175,7 +231,8 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string&
   errno = 0;
   server->daemon_ = MHD_start_daemon(
       flags, 0, nullptr, nullptr, &Callbacks::Handle, server->context_.get(), MHD_OPTION_SOCK_ADDR,
-      resolved->ai_addr, MHD_OPTION_CONNECTION_LIMIT, kMaxConnections,
+      resolved->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
+      kMaxConnections + kHangingUp,
       MHD_OPTION_CONNECTION_TIMEOUT, kIdleTimeoutSeconds, MHD_OPTION_URI_LOG_CALLBACK,
       &Callbacks::Begin, nullptr, MHD_OPTION_NOTIFY_COMPLETED, &Callbacks::End, nullptr,
       MHD_OPTION_NOTIFY_CONNECTION, &Callbacks::Connection, &server->context_, MHD_OPTION_END);

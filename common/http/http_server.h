@@ -28,12 +28,17 @@ struct HttpResponse {
 };
 
 // A small HTTP/1.1 server for metrics, health and redirects: one thread of its own for all
-// connections (epoll), at most kMaxConnections, idle ones closed after kIdleTimeout. GET and HEAD
-// only; anything else is answered 405, and a request body is not read.
+// connections (epoll). GET and HEAD only; anything else is answered 405, and a request body is not
+// read.
+//
+// A connection whose peer says or takes nothing is closed after kIdleTimeoutSeconds. Beyond
+// kMaxConnections a newcomer takes the place of the one that waits for its peer the longest, so
+// strangers who hold connections open keep nobody out. There is no limit per address: behind a
+// proxy all users have the same.
 class HttpServer {
  public:
   static constexpr unsigned kMaxConnections = 256;
-  static constexpr unsigned kIdleTimeoutSeconds = 30;
+  static constexpr unsigned kIdleTimeoutSeconds = 10;
 
   // To be called once, from any thread, now or later.
   using Respond = absl::AnyInvocable<void(HttpResponse)>;
@@ -51,6 +56,7 @@ class HttpServer {
  private:
   struct Pending;
   struct Context;
+  struct Peer;
   struct Callbacks;
   HttpServer() = default;
 

@@ -1,5 +1,6 @@
 #include "entry/api/local_listener.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
@@ -25,6 +26,9 @@ namespace {
 
 constexpr int kBacklog = 128;
 constexpr int kMaxGroups = 4096;
+// Connections get these numbers in turn, where the process may have so many.
+constexpr int kFirstNumber = 256;
+constexpr int kLastNumber = 4096;
 
 absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
   sockaddr_un address{};
@@ -51,12 +55,14 @@ absl::Status RemoveStale(const std::string& path, const sockaddr_un& address) {
   return absl::OkStatus();
 }
 
-gid_t GroupId(const std::string& name) {
+absl::StatusOr<gid_t> GroupId(const std::string& name) {
   group entry{};
   group* found = nullptr;
-  std::vector<char> buffer(16384);
-  if (!name.empty()) getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  return found == nullptr ? getegid() : found->gr_gid;
+  std::vector<char> buffer(1 << 20);
+  const int error = getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  if (found != nullptr) return found->gr_gid;
+  if (error != 0) return ErrnoError(error, "look up the group " + name);
+  return absl::NotFoundError("there is no group " + name);
 }
 
 std::string UserName(uid_t uid) {
@@ -76,39 +82,54 @@ bool IsInGroup(int fd, const ucred& peer, gid_t group) {
   return std::find(groups.begin(), groups.end(), group) != groups.end();
 }
 
+absl::Status GiveToGroup(const std::string& path, gid_t gid, const std::string& name) {
+  if (chown(path.c_str(), static_cast<uid_t>(-1), gid) != 0) {
+    return ErrnoError(errno, "give " + path + " to the group " + name);
+  }
+  if (chmod(path.c_str(), 0660) != 0) return ErrnoError(errno, "chmod " + path);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LocalListener>> LocalListener::Open(const std::string& path,
                                                                    const std::string& group) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
+  std::optional<gid_t> gid;
+  if (!group.empty()) {
+    ASSIGN_OR_RETURN(gid, GroupId(group));
+  }
   RETURN_IF_ERROR(EnsureDir(std::filesystem::path(path).parent_path().string(), 0755));
   RETURN_IF_ERROR(RemoveStale(path, address));
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return ErrnoError(errno, "socket");
-  const gid_t gid = GroupId(group);
-  // Closed to all until its owner and mode are set.
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return ErrnoError(errno, "socket");
+  // Closed to all but its owner until it has its group.
   const mode_t old_mask = umask(0177);
-  const bool bound = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const bool bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   umask(old_mask);
-  // Without the right to give it to the group, it stays with the entry's own.
-  const bool given = bound && chown(path.c_str(), static_cast<uid_t>(-1), gid) == 0;
-  if (!bound || chmod(path.c_str(), 0660) != 0 || listen(fd, kBacklog) != 0) {
-    const absl::Status status = ErrnoError(errno, "listen on " + path);
-    close(fd);
+  if (!bound) return ErrnoError(errno, "listen on " + path);
+  absl::Status status;
+  if (gid.has_value()) status = GiveToGroup(path, *gid, group);
+  if (status.ok() && listen(fd.get(), kBacklog) != 0) status = ErrnoError(errno, "listen on " + path);
+  if (!status.ok()) {
+    unlink(path.c_str());
     return status;
   }
-  const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  return std::unique_ptr<LocalListener>(new LocalListener(path, fd, wake, given ? gid : getegid()));
+  UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake.valid()) return ErrnoError(errno, "eventfd");
+  return std::unique_ptr<LocalListener>(
+      new LocalListener(path, std::move(fd), std::move(wake), gid));
 }
 
-LocalListener::LocalListener(std::string path, int fd, int wake, gid_t group)
-    : path_(std::move(path)), fd_(fd), wake_(wake), group_(group) {}
+LocalListener::LocalListener(std::string path, UniqueFd fd, UniqueFd wake,
+                             std::optional<gid_t> group)
+    : path_(std::move(path)),
+      fd_(std::move(fd)),
+      wake_(std::move(wake)),
+      group_(group),
+      next_number_(kFirstNumber) {}
 
-LocalListener::~LocalListener() {
-  Stop();
-  close(fd_);
-  close(wake_);
-}
+LocalListener::~LocalListener() { Stop(); }
 
 void LocalListener::Serve(Accepted accepted) {
   accepted_ = std::move(accepted);
@@ -116,13 +137,13 @@ void LocalListener::Serve(Accepted accepted) {
 }
 
 void LocalListener::Stop() {
-  eventfd_write(wake_, 1);
+  eventfd_write(wake_.get(), 1);
   if (thread_.joinable()) thread_.join();
   unlink(path_.c_str());
 }
 
 void LocalListener::Run() {
-  pollfd fds[] = {{fd_, POLLIN, 0}, {wake_, POLLIN, 0}};
+  pollfd fds[] = {{fd_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
   for (;;) {
     if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
     if ((fds[1].revents & POLLIN) != 0) return;
@@ -131,27 +152,40 @@ void LocalListener::Run() {
 }
 
 void LocalListener::AcceptOne() {
-  const int fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  int fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd < 0) {
     // Out of descriptors: the connection stays in the backlog; not to spin meanwhile.
-    pollfd wake{wake_, POLLIN, 0};
+    pollfd wake{wake_.get(), POLLIN, 0};
     if (errno == EMFILE || errno == ENFILE) poll(&wake, 1, 100);
     return;
   }
   ucred peer{};
   socklen_t length = sizeof peer;
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
-      (peer.uid != 0 && peer.uid != geteuid() && !IsInGroup(fd, peer, group_))) {
+      (peer.uid != 0 && peer.uid != geteuid() && !(group_.has_value() && IsInGroup(fd, peer, *group_)))) {
     Log(LogLevel::kWarning, "local-peer-refused",
         {{"uid", static_cast<int64_t>(peer.uid)}, {"pid", static_cast<int64_t>(peer.pid)}});
     close(fd);
     return;
   }
+  fd = Renumbered(fd);
+  std::string user = UserName(peer.uid);
   {
     MutexLock lock(&mutex_);
-    users_[fd] = UserName(peer.uid);
+    users_[fd] = std::move(user);
   }
   accepted_(fd);
+}
+
+// The kernel gives away the number of a closed connection at once, while gRPC may still hand over
+// calls of it: they would be the next one's. So numbers come round as late as possible.
+int LocalListener::Renumbered(int fd) {
+  int number = fcntl(fd, F_DUPFD_CLOEXEC, next_number_);
+  if (number < 0) number = fcntl(fd, F_DUPFD_CLOEXEC, kFirstNumber);  // Beyond the process's limit.
+  if (number < 0) return fd;
+  next_number_ = number < kLastNumber ? number + 1 : kFirstNumber;
+  close(fd);
+  return number;
 }
 
 std::optional<std::string> LocalListener::UserOfPeer(const std::string& peer) const {

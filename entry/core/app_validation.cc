@@ -21,6 +21,9 @@ constexpr int kMaxEnvironments = 100;
 constexpr size_t kMaxCommandBytes = 2'000'000;
 constexpr int32_t kMaxReplicas = 1000;
 
+constexpr char kNoControl[] = "must not contain control characters";
+constexpr char kOnlyLines[] = "must not contain control characters other than line ends and tabs";
+
 // Characters, not bytes.
 size_t Length(const std::string& text) {
   size_t characters = 0;
@@ -28,9 +31,37 @@ size_t Length(const std::string& text) {
   return characters;
 }
 
+void ValidateLength(const std::string& path, const std::string& text, size_t max_characters,
+                    Violations& violations) {
+  const size_t length = Length(text);
+  if (length > max_characters) {
+    violations.Add(
+        path, fmt::format("has {} characters; at most {} are allowed", length, max_characters));
+  }
+}
+
 bool Allows(const api::Environment& environment, const std::string& project) {
   const auto& allowed = environment.allowed_projects();
   return allowed.empty() || std::find(allowed.begin(), allowed.end(), project) != allowed.end();
+}
+
+void ValidateAnnotations(const std::string& path,
+                         const google::protobuf::Map<std::string, std::string>& annotations,
+                         Violations& violations) {
+  size_t bytes = 0;
+  std::map<std::string, std::string> ordered(annotations.begin(), annotations.end());
+  for (const auto& [key, value] : ordered) {
+    bytes += key.size() + value.size();
+    if (HasControl(key)) {
+      violations.Add(path, fmt::format("key {} {}", Quoted(key), kNoControl));
+    } else if (HasControl(value, true)) {
+      violations.Add(path, fmt::format("the value of {} {}", Quoted(key), kOnlyLines));
+    }
+  }
+  if (bytes > kMaxAnnotationBytes) {
+    violations.Add(path, fmt::format("have {} bytes together; at most {} are allowed", bytes,
+                                     kMaxAnnotationBytes));
+  }
 }
 
 void ValidateNamedEnvironments(const Catalog& catalog, const std::string& path,
@@ -53,13 +84,29 @@ void ValidateNamedEnvironments(const Catalog& catalog, const std::string& path,
 
 }  // namespace
 
+bool HasControl(const std::string& text, bool lines) {
+  for (size_t at = 0; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (lines && (byte == '\n' || byte == '\r' || byte == '\t')) continue;
+    if (byte < 0x20 || byte == 0x7f) return true;
+    // U+0080 to U+009F.
+    if (byte == 0xc2 && at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) < 0xa0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void ValidateText(const std::string& path, const std::string& text, size_t max_characters,
                   Violations& violations) {
-  const size_t length = Length(text);
-  if (length > max_characters) {
-    violations.Add(
-        path, fmt::format("has {} characters; at most {} are allowed", length, max_characters));
-  }
+  ValidateLength(path, text, max_characters, violations);
+  if (HasControl(text)) violations.Add(path, kNoControl);
+}
+
+void ValidateLongText(const std::string& path, const std::string& text, size_t max_characters,
+                      Violations& violations) {
+  ValidateLength(path, text, max_characters, violations);
+  if (HasControl(text, true)) violations.Add(path, kOnlyLines);
 }
 
 void ValidateLabels(const std::string& path,
@@ -75,10 +122,10 @@ void ValidateLabels(const std::string& path,
     if (key.empty() || Length(key) > kMaxLabelLength) {
       violations.Add(
           path, fmt::format("key {} must have 1 to {} characters", Quoted(key), kMaxLabelLength));
-    }
-    if (Length(value) > kMaxLabelLength) {
-      violations.Add(path + "." + key, fmt::format("has {} characters; at most {} are allowed",
-                                                   Length(value), kMaxLabelLength));
+    } else if (HasControl(key)) {
+      violations.Add(path, fmt::format("key {} {}", Quoted(key), kNoControl));
+    } else {
+      ValidateText(path + "." + key, value, kMaxLabelLength, violations);
     }
   }
 }
@@ -122,19 +169,14 @@ void ValidateDuration(const std::string& path, bool is_set,
 
 void ValidateApp(const std::string& path, const api::App& app, Violations& violations) {
   ValidateText(path + ".display_name", app.display_name(), kMaxDisplayName, violations);
-  ValidateText(path + ".description", app.description(), kMaxDescription, violations);
+  ValidateLongText(path + ".description", app.description(), kMaxDescription, violations);
   if (app.icon().size() > kMaxIcon) {
     violations.Add(path + ".icon", fmt::format("has {} bytes; at most {} are allowed",
                                                app.icon().size(), kMaxIcon));
   }
+  if (HasControl(app.icon(), true)) violations.Add(path + ".icon", kOnlyLines);
   ValidateLabels(path + ".labels", app.labels(), violations);
-  size_t annotation_bytes = 0;
-  for (const auto& [key, value] : app.annotations()) annotation_bytes += key.size() + value.size();
-  if (annotation_bytes > kMaxAnnotationBytes) {
-    violations.Add(path + ".annotations", fmt::format("have {} bytes together; at most {} are "
-                                                      "allowed",
-                                                      annotation_bytes, kMaxAnnotationBytes));
-  }
+  ValidateAnnotations(path + ".annotations", app.annotations(), violations);
   ValidateSpec(path + ".spec", app.spec(), violations);
 }
 

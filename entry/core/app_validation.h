@@ -23,6 +23,9 @@ void ValidateLabels(const std::string& path,
                     Violations& violations);
 void ValidateText(const std::string& path, const std::string& text, size_t max_characters,
                   Violations& violations);
+// For people's words that may have several lines.
+void ValidateLongText(const std::string& path, const std::string& text, size_t max_characters,
+                      Violations& violations);
 void ValidateReplicas(const std::string& path, int32_t replicas, Violations& violations);
 
 // Parts of ValidateApp, in spec_validation.cc and check_validation.cc.
@@ -30,7 +33,9 @@ void ValidateSpec(const std::string& path, const api::AppSpec& spec, Violations&
 void ValidateCheck(const std::string& path, const api::Check& check, const api::AppSpec& spec,
                    Violations& violations);
 
-// Used by both.
+// Used by both. A control character (ASCII's, and those of Unicode's Latin-1 block) could drive the
+// terminal on which a value is shown. `lines`: line ends and tabs are fine.
+bool HasControl(const std::string& text, bool lines = false);
 void ValidateCommand(const std::string& path,
                      const google::protobuf::RepeatedPtrField<std::string>& command,
                      Violations& violations);

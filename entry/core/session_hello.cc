@@ -3,6 +3,7 @@
 #include <map>
 
 #include "common/digest.h"
+#include "common/status.h"
 #include "entry/core/instance_facts.h"
 #include "entry/core/proto_time.h"
 #include "entry/core/statement.h"
@@ -33,23 +34,31 @@ void NoteHello(const AgentSession& session, api::NodeStatus& status) {
 
 }  // namespace
 
-std::optional<api::Goodbye> RefuseIdentity(const Catalog& catalog, const AgentConnected& event) {
-  const rec::NodeRecord* node = catalog.nodes.Find("nodes/" + event.node);
+absl::Status CheckIdentity(const Catalog& catalog, const std::string& node_id,
+                           const std::string& node_uid) {
+  const rec::NodeRecord* node = catalog.nodes.Find("nodes/" + node_id);
+  std::string why;
   if (node == nullptr) {
-    return FinalGoodbye(fmt::format(
-        "There is no node {}; it was deleted. Enrol it again with a join token.", event.node));
-  }
-  if (node->node().uid() != event.node_uid) {
-    return FinalGoodbye(fmt::format(
+    why = fmt::format("There is no node {}; it was deleted. Enrol it again with a join token.",
+                      node_id);
+  } else if (node->node().uid() != node_uid) {
+    why = fmt::format(
         "The certificate belongs to a former node {} (uid {}); the present one has uid {}. Enrol "
         "again with a join token.",
-        event.node, event.node_uid, node->node().uid()));
+        node_id, node_uid, node->node().uid());
+  } else if (node->revoked()) {
+    why = fmt::format("Node {} is revoked. Enrol it again with a join token.", node_id);
+  } else {
+    return absl::OkStatus();
   }
-  if (node->revoked()) {
-    return FinalGoodbye(
-        fmt::format("Node {} is revoked. Enrol it again with a join token.", event.node));
-  }
-  return std::nullopt;
+  return MakeError(absl::StatusCode::kPermissionDenied, "NODE_REVOKED", why,
+                   {{"node", "nodes/" + node_id}});
+}
+
+std::optional<api::Goodbye> RefuseIdentity(const Catalog& catalog, const AgentConnected& event) {
+  const absl::Status status = CheckIdentity(catalog, event.node, event.node_uid);
+  if (status.ok()) return std::nullopt;
+  return FinalGoodbye(std::string(status.message()));
 }
 
 bool IsClone(const rec::NodeRecord& node, const api::Hello& hello) {

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "common/clock.h"
 #include "common/random.h"
 #include "entry/core/agent_session.h"
@@ -11,6 +12,11 @@
 
 // Who an agent is, and how what it holds differs from what it should. Core thread only.
 namespace appsup::entry {
+
+// Whether a node's certificate, which names it by id and uid, is still accepted: PERMISSION_DENIED
+// if the node was deleted, made anew or revoked.
+absl::Status CheckIdentity(const Catalog& catalog, const std::string& node_id,
+                           const std::string& node_uid);
 
 // Why the certificate that a stream showed is not accepted; nothing if it is.
 std::optional<api::Goodbye> RefuseIdentity(const Catalog& catalog, const AgentConnected& event);

@@ -63,7 +63,7 @@ void ValidateArtifact(const std::string& path, const api::Artifact& artifact,
       const std::string& uri = artifact.uri();
       const bool known =
           uri.starts_with("https://") || uri.starts_with("http://") || uri.starts_with("file:///");
-      if (!known || uri.size() > kMaxPath || HasNul(uri) || uri.ends_with("//")) {
+      if (!known || uri.size() > kMaxPath || HasControl(uri) || uri.ends_with("//")) {
         violations.Add(path + ".uri", Quoted(uri) +
                                           " must be an http, https or file URI such as "
                                           "https://files.example/app.tgz or file:///srv/app.tgz");
@@ -101,7 +101,7 @@ void ValidateRuntime(const std::string& path, const api::AppSpec& spec, Violatio
   const api::ProcessRuntime& process = spec.runtime().process();
   ValidateCommand(path + ".process.command", process.command(), violations);
   ValidatePath(path + ".process.working_dir", process.working_dir(), violations);
-  if (process.user().size() > 64 || HasNul(process.user())) {
+  if (process.user().size() > 64 || HasControl(process.user())) {
     violations.Add(path + ".process.user", "must be a user's name of at most 64 characters");
   }
 }

@@ -31,11 +31,22 @@ absl::Status Violations::ToStatus() const {
 }
 
 std::string Quoted(const std::string& text) {
-  if (text.size() <= kMaxShown) return "\"" + text + "\"";
-  // Not within a character of several bytes.
-  size_t cut = kMaxShown;
-  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80) --cut;
-  return "\"" + text.substr(0, cut) + "…\"";
+  size_t cut = text.size();
+  if (cut > kMaxShown) {
+    // Not within a character of several bytes.
+    cut = kMaxShown;
+    while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80) --cut;
+  }
+  std::string shown;
+  for (size_t at = 0; at < cut; ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (byte < 0x20 || byte == 0x7f) {
+      shown += fmt::format("\\x{:02x}", byte);
+    } else {
+      shown += text[at];
+    }
+  }
+  return "\"" + shown + (cut < text.size() ? "…\"" : "\"");
 }
 
 }  // namespace appsup::entry

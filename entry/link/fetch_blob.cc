@@ -5,7 +5,6 @@
 #include "appsupervisor/v1/link.pb.h"
 #include "common/status.h"
 #include "entry/artifact/blob_name.h"
-#include "entry/security/node_identity.h"
 
 namespace appsup::entry {
 namespace {
@@ -67,13 +66,18 @@ class FetchBlobCall : public rpc::CallSink, public std::enable_shared_from_this<
 }  // namespace
 
 std::shared_ptr<rpc::CallSink> ServeFetchBlob(BlobStore& blobs, EventLoop& loop,
+                                              const CheckNode& check,
                                               const std::shared_ptr<rpc::ServerCall>& call) {
-  if (auto identity = NodeFromUris(call->peer_uris()); !identity.ok()) {
+  const absl::StatusOr<NodeIdentity> identity = NodeFromUris(call->peer_uris());
+  if (!identity.ok()) {
     call->Finish(identity.status());
     return nullptr;
   }
   auto sink = std::make_shared<FetchBlobCall>(blobs, loop, call);
-  call->Read();
+  check(*identity, [call](const absl::Status& accepted) {
+    if (!accepted.ok()) return call->Finish(accepted);
+    call->Read();
+  });
   return sink;
 }
 

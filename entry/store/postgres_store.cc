@@ -12,6 +12,7 @@
 
 #include "common/status.h"
 #include "entry/store/batch.h"
+#include "entry/store/postgres_parameters.h"
 #include "entry/store/store.h"
 #include "fmt/format.h"
 
@@ -127,7 +128,15 @@ class PostgresStore : public Store {
 
  private:
   absl::Status Connect() {
-    connection_.reset(PQconnectdb(conninfo_.c_str()));
+    ASSIGN_OR_RETURN(const auto parameters, PostgresParameters(conninfo_));
+    std::vector<const char*> keywords, values;
+    for (const auto& [keyword, value] : parameters) {
+      keywords.push_back(keyword.c_str());
+      values.push_back(value.c_str());
+    }
+    keywords.push_back(nullptr);
+    values.push_back(nullptr);
+    connection_.reset(PQconnectdbParams(keywords.data(), values.data(), 0));
     if (PQstatus(connection_.get()) != CONNECTION_OK) {
       absl::Status status = Error("connect");
       connection_.reset();

@@ -139,11 +139,9 @@ CallId CoreHarness::Send(const std::string& method, const google::protobuf::Mess
 }
 
 std::optional<absl::StatusOr<MessagePtr>> CoreHarness::TakeReply(CallId call) {
-  auto reply = replies_.find(call);
-  if (reply == replies_.end()) return std::nullopt;
-  absl::StatusOr<MessagePtr> taken = std::move(reply->second);
-  replies_.erase(reply);
-  return taken;
+  auto reply = replies_.extract(call);
+  if (reply.empty()) return std::nullopt;
+  return std::move(reply.mapped());
 }
 
 void CoreHarness::Cancel(CallId call) { Handle(CallCancelled{call}); }

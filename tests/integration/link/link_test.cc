@@ -83,6 +83,30 @@ TEST_CASE("link: without a node's certificate there is no stream and no blob") {
   CHECK(reader->Finish().error_code() == grpc::StatusCode::UNAUTHENTICATED);
 }
 
+absl::Status FetchOnce(const std::string& entry, const agent::Identity& identity) {
+  auto stub = v1::LinkService::NewStub(agent::MakeChannel(entry, identity, {}));
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(20)));
+  v1::FetchBlobRequest request;
+  request.set_name("blobs/" + Sha256Hex("none"));
+  return rpc::FromGrpcStatus(stub->FetchBlob(&context, request)->Finish());
+}
+
+TEST_CASE("link: a revoked or deleted node gets no blob") {
+  EntryFixture entry;
+  const agent::Identity revoked = *agent::ReadIdentity(entry.EnrollNode("n1", "machine-1"));
+  const agent::Identity deleted = *agent::ReadIdentity(entry.EnrollNode("n2", "machine-2"));
+  CHECK(absl::IsNotFound(FetchOnce(entry.link_address(), revoked)));
+  Revoke(entry, "n1");
+  CHECK(ErrorReason(FetchOnce(entry.link_address(), revoked)) == "NODE_REVOKED");
+  grpc::ClientContext context;
+  v1::DeleteNodeRequest request;
+  request.set_name("nodes/n2");
+  google::protobuf::Empty nothing;
+  REQUIRE(v1::NodeService::NewStub(entry.Local())->DeleteNode(&context, request, &nothing).ok());
+  CHECK(ErrorReason(FetchOnce(entry.link_address(), deleted)) == "NODE_REVOKED");
+}
+
 TEST_CASE("link: a certificate of another CA does not get through the handshake") {
   EntryFixture entry;
   EntryFixture other;

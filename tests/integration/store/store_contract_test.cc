@@ -1,9 +1,14 @@
 // What every store promises, asked of each implementation with its real database behind it.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "common/unique_fd.h"
 #include "entry/store/store.h"
 #include "tests/support/postgres_server.h"
 #include "tests/support/temp_dir.h"
@@ -178,6 +183,22 @@ TEST_CASE("postgres store: an unreachable server is named") {
   const absl::Status status = store->Lead("test").status();
   CHECK(status.code() == absl::StatusCode::kUnavailable);
   CHECK_THAT(status.ToString(), Catch::Contains("/nonexistent"));
+}
+
+TEST_CASE("postgres store: a server that accepts and then says nothing is given up on") {
+  const UniqueFd silent(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  REQUIRE(bind(silent.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
+  REQUIRE(listen(silent.get(), 1) == 0);
+  REQUIRE(getsockname(silent.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
+  auto store = MakePostgresStore("host=127.0.0.1 dbname=x user=x port=" +
+                                 std::to_string(ntohs(address.sin_port)));
+  const absl::Status status = store->Lead("test").status();
+  CHECK(status.code() == absl::StatusCode::kUnavailable);
+  CHECK_THAT(status.ToString(), Catch::Contains("timeout expired"));
 }
 
 TEST_CASE("sqlite store: a file that is no catalog is refused") {

@@ -159,6 +159,10 @@ TEST_CASE("core thread: without a catalog calls are UNAVAILABLE and agents are s
   stage.disk.SetLead(absl::UnavailableError("another entry leads"));
   stage.Start();
   CHECK(ErrorReason(stage.CreateEnvironment("eu")) == "NOT_LEADING");
+  CHECK(testing::WaitFor([&] {
+    return stage.CreateEnvironment("eu").ToString().find("another entry leads") !=
+           std::string::npos;
+  }));
   stage.core.Post(AgentConnected{});
   CHECK(testing::WaitFor([&] { return stage.closed_agents == 1; }));
   CHECK(testing::WaitFor([&] { return stage.disk.Leads() >= 2; }));
@@ -188,6 +192,21 @@ TEST_CASE("core thread: what is posted after its end is answered too") {
   REQUIRE(testing::WaitFor([&] { return stage.leading == 1; }));
   stage.core.Stop();
   CHECK(absl::IsUnavailable(stage.CreateEnvironment("eu")));
+}
+
+TEST_CASE("core thread: one that never started lets go of all that is posted") {
+  Stage stage;
+  int handled = 0;
+  auto post = [&](Event event) { stage.core.Post(std::move(event), [&handled] { ++handled; }); };
+  post(AgentConnected{});
+  post(ApiCall{});
+  stage.core.Stop();
+  CHECK(handled == 2);
+  post(AgentConnected{});
+  post(ApiCall{});
+  bool looked = false;
+  stage.core.Inspect([&](const EntryCore* core) { looked = core == nullptr; });
+  CHECK(looked);
 }
 
 }  // namespace
