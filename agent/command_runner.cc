@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,7 @@ constexpr int64_t kOutputBound = 1 << 20;
 constexpr std::streamoff kTailBytes = 4096;
 constexpr size_t kLastLine = 400;
 constexpr size_t kNameLength = 32;
+constexpr char kUnseen[] = "nobody saw how the command ended";
 
 // The last line that is not empty.
 std::string LastLine(const std::string& path) {
@@ -167,17 +169,27 @@ void CommandRunner::Finish(const ProcessId& id, ExecResult result) {
 }
 
 void CommandRunner::OnConnected(const Inventory& inventory) {
+  std::set<ProcessId> running;
   for (const RunningProcess& process : inventory.running) {
+    running.insert(process.id);
     if (Owns(process.id) && !runs_.contains(process.id)) driver_.Kill(process.id);
   }
   for (const ExitedProcess& process : inventory.exits) {
     if (Owns(process.id)) OnExited(process.id, process.exit);
   }
+  // One whose start is not answered yet is asked for again by the driver. Callbacks begin new runs.
+  std::vector<ProcessId> lost;
+  for (const auto& [id, run] : runs_) {
+    if (run.started && !running.contains(id)) lost.push_back(id);
+  }
+  for (const ProcessId& id : lost) Finish(id, {.status = absl::UnknownError(kUnseen)});
 }
 
 void CommandRunner::OnStarted(const ProcessId& id, const absl::StatusOr<Started>& result) {
   if (result.ok()) {
-    if (!runs_.contains(id)) driver_.Kill(id);
+    const auto it = runs_.find(id);
+    if (it == runs_.end()) return driver_.Kill(id);
+    it->second.started = true;
     return;
   }
   driver_.AckExit(id);
@@ -191,7 +203,7 @@ void CommandRunner::OnExited(const ProcessId& id, const ProcessExit& exit) {
   ExecResult result;
   result.exit_code = exit.code;
   result.signal = exit.signal;
-  if (exit.unknown) result.status = absl::UnknownError("nobody saw how the command ended");
+  if (exit.unknown) result.status = absl::UnknownError(kUnseen);
   Finish(id, std::move(result));
 }
 

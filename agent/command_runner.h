@@ -14,8 +14,9 @@
 namespace appsup::agent {
 
 // Runs commands that end by themselves through a driver: checks as their app, install commands as a
-// user of their own. Commands that an earlier agent left behind are killed. Loop thread only; its
-// owner hands it the driver's events of the kinds kCheck and kInstall.
+// user of their own. Commands that an earlier agent left behind are killed; of one that the driver
+// lost the outcome is unknown. Loop thread only; its owner hands it the driver's events of the
+// kinds kCheck and kInstall.
 class CommandRunner : public ExecRunner, public InstallRunner {
  public:
   // `output_dir`: where commands write to; must lie beneath a root of the keeper's.
@@ -44,6 +45,7 @@ class CommandRunner : public ExecRunner, public InstallRunner {
   struct Run {
     Done done;
     std::string output;
+    bool started = false;  // The driver has said so.
     bool timed_out = false;
     EventLoop::TimerId timer = 0;
   };

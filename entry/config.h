@@ -18,8 +18,11 @@ struct EntryConfig {
   std::string state_dir;  // {root_dir}/var/lib/appsup/entry
   std::string run_dir;    // {root_dir}/run/appsup
 
-  std::string api_socket;                   // {run_dir}/api.sock
-  std::string api_socket_group = "appsup";  // May use the socket, beside root and the entry's user.
+  std::string api_socket;  // {run_dir}/api.sock
+  // May use the socket, beside root and the entry's user. Empty: no group. The default may be
+  // missing, another one must be there.
+  static constexpr char kDefaultSocketGroup[] = "appsup";
+  std::string api_socket_group = kDefaultSocketGroup;
   std::string api_listen = "127.0.0.1:7070";  // Empty: the socket only.
   bool api_tls = false;                       // Required beyond loopback.
   std::vector<std::string> tls_names;         // Further names and addresses of the certificate.

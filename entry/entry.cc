@@ -29,6 +29,17 @@ std::string Holder() {
   return std::string(host) + ":" + std::to_string(getpid());
 }
 
+// Without the packages there is no group `appsup`, and nobody asked for it.
+absl::StatusOr<std::unique_ptr<LocalListener>> OpenSocket(const std::string& path,
+                                                          const std::string& group) {
+  absl::StatusOr<std::unique_ptr<LocalListener>> opened = LocalListener::Open(path, group);
+  const bool no_use =
+      absl::IsNotFound(opened.status()) || absl::IsPermissionDenied(opened.status());
+  if (group != EntryConfig::kDefaultSocketGroup || !no_use) return opened;
+  Log(LogLevel::kWarning, "socket-without-group", {{"path", path}, {"status", opened.status()}});
+  return LocalListener::Open(path, "");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Entry>> Entry::Start(
@@ -112,7 +123,7 @@ absl::Status Entry::StartApi() {
                            : grpc::InsecureServerCredentials();
     options.listeners = {{config_.api_listen, credentials}};
   }
-  ASSIGN_OR_RETURN(local_, LocalListener::Open(config_.api_socket, config_.api_socket_group));
+  ASSIGN_OR_RETURN(local_, OpenSocket(config_.api_socket, config_.api_socket_group));
   callers_ = std::make_unique<Callers>(
       *tokens_, refusals_, [this](const std::string& peer) { return local_->UserOfPeer(peer); });
   const CoreDoor door{*core_, calls_, random_};

@@ -110,6 +110,7 @@ class Instance {
   void Running(const Started& started, Turn& turn);
   void Ended(appsupervisor::v1::Exit exit, absl::Duration uptime, Turn& turn);
   void SetupEnded(Turn& turn);
+  void NotStarted(const std::string& problem, Turn& turn);
   void Crashed(bool success, absl::Duration uptime, const std::string& sentence, Turn& turn);
   void Lost(const Finding& finding, Turn& turn);
   void StartCheckIfAny(Turn& turn);
@@ -129,8 +130,9 @@ class Instance {
   std::string message_;          // On the present phase: a sentence.
   absl::Duration deadline_ = absl::InfiniteDuration();
   absl::Time next_attempt_ = absl::InfiniteFuture();
-  uint64_t token_ = 0;              // Of the job that is waited for; 0: none.
-  int preparation_failures_ = 0;    // In a row.
+  absl::Time start_failure_ = absl::InfinitePast();  // Since its newest process, if any.
+  uint64_t token_ = 0;                               // Of the job that is waited for; 0: none.
+  int preparation_failures_ = 0;                     // In a row.
   bool waits_for_release_ = false;  // While waiting: another instance holds what it needs.
   bool waits_for_driver_ = false;
   bool waits_for_log_tail_ = false;

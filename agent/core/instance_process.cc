@@ -36,6 +36,13 @@ void Keep(const RestartMemory& memory, const std::string& boot_id, InstanceRecor
   }
 }
 
+// Between tries that lie far apart the window has forgotten what began the loop.
+std::string LoopText(int attempts, bool started, const RestartRules& rules) {
+  if (attempts < rules.loop_count) return "the last attempt ";
+  return absl::StrCat(attempts, started ? " exits in " : " failed attempts in ",
+                      FormatDuration(rules.loop_window), ", the last ");
+}
+
 }  // namespace
 
 void Instance::OnStarted(const ProcessStarted& event, Turn& turn) {
@@ -51,20 +58,22 @@ void Instance::OnStarted(const ProcessStarted& event, Turn& turn) {
     return;
   }
   turn.effects.push_back(AckExit{event.id});
+  NotStarted(std::string(event.result.status().message()), turn);
+  Reconcile(turn);
+}
+
+void Instance::NotStarted(const std::string& problem, Turn& turn) {
   record_.clear_open();
+  record_.clear_log_tail();
   turn.persist = true;
-  const std::string problem(event.result.status().message());
+  phase_ = Phase::kNew;
   if (assignment().setup()) {
+    start_failure_ = turn.now.wall;
     Settle(turn, api::INSTANCE_STATE_FAILED, absl::StrCat("setup could not be started: ", problem),
            false);
-    Reconcile(turn);
-    return;
-  }
-  phase_ = Phase::kNew;
-  if (assignment().desired() == api::DESIRED_STATE_RUN) {
+  } else if (assignment().desired() == api::DESIRED_STATE_RUN) {
+    start_failure_ = turn.now.wall;
     Crashed(false, absl::ZeroDuration(), absl::StrCat("could not be started: ", problem), turn);
-  } else {
-    Reconcile(turn);
   }
 }
 
@@ -87,6 +96,7 @@ void Instance::Running(const Started& started, Turn& turn) {
     turn.node.claims.ClaimFolder(data, uid(), assignment().name()).IgnoreError();
   }
   prepared_digest_ = open->spec_digest();
+  start_failure_ = absl::InfinitePast();
   Enter(Phase::kRunning, turn);
   if (open->stopping()) {
     Stop(turn);
@@ -161,8 +171,9 @@ void Instance::Crashed(bool success, absl::Duration uptime, const std::string& s
   const std::string next = absl::StrCat("next try at ", ClockTime(turn.now.wall + verdict.delay));
   std::string message = absl::StrCat(sentence, "; ", next);
   if (verdict.crash_loop) {
-    message = absl::StrCat("crash loop: ", verdict.exits_in_window, " exits in ",
-                           FormatDuration(rules.loop_window), ", the last ", sentence, "; ", next);
+    const bool started = start_failure_ == absl::InfinitePast();
+    message = absl::StrCat("crash loop: ", LoopText(verdict.exits_in_window, started, rules),
+                           sentence, "; ", next);
   }
   Wait(turn, verdict.delay, std::move(message));
 }

@@ -99,6 +99,9 @@ api::InstanceStatus Instance::Status(const NodeContext& node) const {
   if (next_attempt_ != absl::InfiniteFuture()) {
     *status.mutable_next_attempt_time() = ToProto(next_attempt_);
   }
+  if (start_failure_ != absl::InfinitePast()) {
+    *status.mutable_start_failure_time() = ToProto(start_failure_);
+  }
   if (record_.open().started()) {
     status.set_pid(record_.open().pid());
     *status.mutable_start_time() = record_.open().start_time();

@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "agent/keeper/errno_error.h"
@@ -14,7 +16,9 @@
 namespace appsup::keeper {
 namespace {
 
-// Deeper trees are refused: each level holds a file descriptor.
+// Each level of a walk holds two file descriptors.
+constexpr int kMaxWalk = 32;
+// Deeper trees are not given to anybody.
 constexpr int kMaxDepth = 256;
 constexpr int kOpenFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
@@ -57,9 +61,8 @@ absl::Status ForEach(UniqueFd folder, const std::string& path,
   return first;
 }
 
-absl::Status RemoveAt(int parent, const std::string& name, const std::string& path, int depth) {
-  if (unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return absl::OkStatus();
-  if (errno != EISDIR && errno != EPERM) return SystemError(errno, absl::StrCat("remove ", path));
+// Opens a folder so that what is in it can be removed.
+absl::StatusOr<UniqueFd> OpenToEmpty(int parent, const std::string& name, const std::string& path) {
   UniqueFd folder(openat(parent, name.c_str(), kOpenFolder));
   if (!folder.valid() && errno == EACCES) {
     // Without root, a folder that its owner closed for itself.
@@ -68,21 +71,79 @@ absl::Status RemoveAt(int parent, const std::string& name, const std::string& pa
     }
   }
   if (!folder.valid()) return SystemError(errno, absl::StrCat("remove ", path));
-  if (depth >= kMaxDepth) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("remove ", path, ": folders lie deeper than ", kMaxDepth, " levels"));
-  }
   struct stat info;
   if (fstat(folder.get(), &info) == 0 && (info.st_mode & 0700) != 0700) {
     fchmod(folder.get(), 0700);
   }
-  absl::Status inside = ForEach(std::move(folder), path, [&](int fd, const char* child) {
-    return RemoveAt(fd, child, absl::StrCat(path, "/", child), depth + 1);
-  });
-  if (!inside.ok()) return inside;
-  if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return absl::OkStatus();
-  return SystemError(errno, absl::StrCat("remove ", path));
+  return folder;
 }
+
+// Removes a tree of any depth with a bounded number of file descriptors: what lies deeper than one
+// walk reaches is moved up into the tree's top folder, for the next walk. Moving needs no path, so
+// nothing that is done to the tree meanwhile leads out of it.
+class TreeRemover {
+ public:
+  absl::Status Run(int parent, const std::string& name, const std::string& path) {
+    bool folder = false;
+    if (absl::Status s = Unlink(parent, name, path, &folder); !s.ok() || !folder) return s;
+    auto top = OpenToEmpty(parent, name, path);
+    if (!top.ok()) return top.status();
+    top_ = top->get();
+    uint64_t before;
+    do {
+      before = lifted_;
+      UniqueFd again(openat(top_, ".", kOpenFolder));
+      if (!again.valid()) return SystemError(errno, absl::StrCat("remove ", path));
+      if (absl::Status s = Empty(std::move(again), path, 1); !s.ok()) return s;
+    } while (lifted_ > before);
+    return RemoveEmpty(parent, name, path);
+  }
+
+ private:
+  static absl::Status Unlink(int parent, const std::string& name, const std::string& path,
+                             bool* folder) {
+    if (unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return absl::OkStatus();
+    *folder = errno == EISDIR || errno == EPERM;
+    return *folder ? absl::OkStatus() : SystemError(errno, absl::StrCat("remove ", path));
+  }
+
+  static absl::Status RemoveEmpty(int parent, const std::string& name, const std::string& path) {
+    if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
+      return absl::OkStatus();
+    }
+    return SystemError(errno, absl::StrCat("remove ", path));
+  }
+
+  absl::Status Empty(UniqueFd folder, const std::string& path, int depth) {
+    return ForEach(std::move(folder), path, [&](int fd, const char* child) {
+      return RemoveAt(fd, child, absl::StrCat(path, "/", child), depth);
+    });
+  }
+
+  absl::Status RemoveAt(int parent, const std::string& name, const std::string& path, int depth) {
+    bool is_folder = false;
+    if (absl::Status s = Unlink(parent, name, path, &is_folder); !s.ok() || !is_folder) return s;
+    auto folder = OpenToEmpty(parent, name, path);
+    if (!folder.ok()) return folder.status();
+    if (depth >= kMaxWalk) return Lift(parent, name, path);
+    if (absl::Status s = Empty(*std::move(folder), path, depth + 1); !s.ok()) return s;
+    return RemoveEmpty(parent, name, path);
+  }
+
+  absl::Status Lift(int parent, const std::string& name, const std::string& path) {
+    while (true) {
+      std::string place = absl::StrCat("lifted-", lifted_++);
+      // An empty folder of that name is replaced; it would have been removed anyway.
+      if (renameat(parent, name.c_str(), top_, place.c_str()) == 0) return absl::OkStatus();
+      if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) {
+        return SystemError(errno, absl::StrCat("move up, to remove it, ", path));
+      }
+    }
+  }
+
+  int top_ = -1;
+  uint64_t lifted_ = 0;  // Tries to move something up.
+};
 
 absl::Status AdoptAt(const Policy& policy, int parent, const char* name, const std::string& path,
                      Identity owner, int depth) {
@@ -116,7 +177,7 @@ absl::Status RemoveTree(const Policy& policy, const std::string& path) {
   auto parent = OpenExisting(policy, path, &name);
   if (absl::IsNotFound(parent.status())) return absl::OkStatus();
   if (!parent.ok()) return parent.status();
-  return RemoveAt(parent->get(), name, path, 0);
+  return TreeRemover().Run(parent->get(), name, path);
 }
 
 absl::Status AdoptTree(const Policy& policy, const std::string& path, Identity owner) {

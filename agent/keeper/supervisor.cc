@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -25,7 +26,6 @@ constexpr int kMaxAcks = 1000;
 constexpr int kMaxRemovals = 100;
 constexpr size_t kMaxWorkers = 4;
 constexpr size_t kMaxWaitingRemovals = 10'000;
-constexpr int64_t kLogPeriodNanos = 1'000'000'000;
 
 // Keepers of one machine must not share control groups, and the same keeper must find its own
 // again: FNV-1a of its run folder.
@@ -254,22 +254,36 @@ void Supervisor::ForgetRequests() {
   for (auto& [request, paths] : removals_) request = 0;
 }
 
+void Supervisor::LookAtLogs(int64_t boot_nanos) {
+  if (log_timer_ != Poller::TimerId()) {
+    if (log_timer_.first <= boot_nanos) return;
+    poller_.Cancel(log_timer_);
+  }
+  log_timer_ = poller_.At(boot_nanos, [this] { BoundLogs(); });
+}
+
 void Supervisor::BoundLogs() {
   log_timer_ = {};
-  bool any = false;
+  const int64_t now = BootNanos();
+  const int64_t quiet = QuietPause(log_count_);
+  int64_t next = 0;
+  log_count_ = 0;
   children_.ForEachAfter("", [&](Child& child) {
     if (child.state == ChildState::kExited || child.log_bound <= 0) return true;
-    any = true;
     for (LogFile& log : child.logs) {
-      absl::Status status = log.Bound();
+      ++log_count_;
+      // What is due soon is looked at in the same round.
+      absl::Status status;
+      if (log.next_look() <= now + quiet / 2) status = log.Bound(now, quiet);
       if (!status.ok()) {
         Report("warning", "log-not-bounded",
                {{"instance", child.id.instance_uid()}, {"error", std::string(status.message())}});
       }
+      next = next == 0 ? log.next_look() : std::min(next, log.next_look());
     }
     return true;
   });
-  if (any) log_timer_ = poller_.At(BootNanos() + kLogPeriodNanos, [this] { BoundLogs(); });
+  if (next != 0) LookAtLogs(next);
 }
 
 }  // namespace appsup::keeper

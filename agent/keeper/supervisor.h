@@ -94,6 +94,7 @@ class Supervisor {
   void WatchInherited(Child& child);
 
   void StartWorkers();
+  void LookAtLogs(int64_t boot_nanos);
   void BoundLogs();
   pb::Response OkResponse(uint64_t request);
 
@@ -110,6 +111,7 @@ class Supervisor {
   std::map<pid_t, Worker> workers_;
   std::deque<std::pair<uint64_t, std::vector<std::string>>> removals_;  // Wait for a worker.
   Poller::TimerId log_timer_ = {};
+  size_t log_count_ = 0;  // Bounded logs, as of the last look at them.
   Poller::TimerId trim_timer_ = {};
 };
 

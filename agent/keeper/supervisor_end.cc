@@ -191,7 +191,7 @@ void Supervisor::Finish(Child& child) {
   child.events.Reset();
   child.exit.set_out_of_memory(cgroups_.OutOfMemory(child.group));
   cgroups_.Remove(child.group);
-  for (LogFile& log : child.logs) log.Bound().IgnoreError();  // Told by BoundLogs, if at all.
+  for (LogFile& log : child.logs) log.Bound(0, 0).IgnoreError();  // Told by BoundLogs, if at all.
   child.logs.clear();
   child.logs.shrink_to_fit();
   child.state = ChildState::kExited;

@@ -39,9 +39,7 @@ void Supervisor::Inherit(int slot, const pb::ProcessRecord& record) {
     if (file.ok()) child.logs.emplace_back(*std::move(file), path, child.log_bound);
   }
   WatchInherited(child);
-  if (log_timer_ == Poller::TimerId()) {
-    log_timer_ = poller_.At(BootNanos(), [this] { BoundLogs(); });
-  }
+  LookAtLogs(BootNanos());
 }
 
 void Supervisor::WatchInherited(Child& child) {

@@ -17,7 +17,6 @@
 namespace appsup::keeper {
 namespace {
 
-constexpr int64_t kFirstLogLookNanos = 1'000'000'000;
 constexpr int64_t kTrimNanos = 2'000'000'000;
 
 std::vector<std::string> Environment(const pb::SpawnRequest& spawn, const std::string& marker) {
@@ -151,10 +150,7 @@ absl::Status Supervisor::Launch(const FreshSpawn& fresh) {
     return status;
   }
   Child& added = children_.Add(std::move(child));
-  bool bounded = added.log_bound > 0 && !added.logs.empty();
-  if (bounded && log_timer_ == Poller::TimerId()) {
-    log_timer_ = poller_.At(BootNanos() + kFirstLogLookNanos, [this] { BoundLogs(); });
-  }
+  if (added.log_bound > 0 && !added.logs.empty()) LookAtLogs(BootNanos() + QuietPause(log_count_));
   return poller_.Watch(added.gate.get(), EPOLLIN, [this, &added] { OnGate(added); });
 }
 

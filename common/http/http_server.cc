@@ -34,7 +34,7 @@ struct HttpServer::Context {
   bool stopping ABSL_GUARDED_BY(mutex) = false;
 
   // The server's thread only.
-  unsigned open = 0;             // Connections that were not hung up on.
+  unsigned open = 0;                // Connections that were not hung up on.
   std::list<MHD_Connection*> idle;  // Those that wait for their peer, least recently used first.
 };
 
@@ -231,8 +231,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string&
   errno = 0;
   server->daemon_ = MHD_start_daemon(
       flags, 0, nullptr, nullptr, &Callbacks::Handle, server->context_.get(), MHD_OPTION_SOCK_ADDR,
-      resolved->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-      kMaxConnections + kHangingUp,
+      resolved->ai_addr, MHD_OPTION_CONNECTION_LIMIT, kMaxConnections + kHangingUp,
       MHD_OPTION_CONNECTION_TIMEOUT, kIdleTimeoutSeconds, MHD_OPTION_URI_LOG_CALLBACK,
       &Callbacks::Begin, nullptr, MHD_OPTION_NOTIFY_COMPLETED, &Callbacks::End, nullptr,
       MHD_OPTION_NOTIFY_CONNECTION, &Callbacks::Connection, &server->context_, MHD_OPTION_END);

@@ -62,7 +62,8 @@ absl::StatusOr<gid_t> GroupId(const std::string& name) {
   const int error = getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
   if (found != nullptr) return found->gr_gid;
   if (error != 0) return ErrnoError(error, "look up the group " + name);
-  return absl::NotFoundError("there is no group " + name);
+  return absl::NotFoundError("there is no group " + name + ": make it, name another one as " +
+                             "api.socket_group, or none (\"\") to let in no group");
 }
 
 std::string UserName(uid_t uid) {
@@ -105,12 +106,14 @@ absl::StatusOr<std::unique_ptr<LocalListener>> LocalListener::Open(const std::st
   if (!fd.valid()) return ErrnoError(errno, "socket");
   // Closed to all but its owner until it has its group.
   const mode_t old_mask = umask(0177);
-  const bool bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const bool bound =
+      bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   umask(old_mask);
   if (!bound) return ErrnoError(errno, "listen on " + path);
   absl::Status status;
   if (gid.has_value()) status = GiveToGroup(path, *gid, group);
-  if (status.ok() && listen(fd.get(), kBacklog) != 0) status = ErrnoError(errno, "listen on " + path);
+  if (status.ok() && listen(fd.get(), kBacklog) != 0)
+    status = ErrnoError(errno, "listen on " + path);
   if (!status.ok()) {
     unlink(path.c_str());
     return status;
@@ -162,7 +165,8 @@ void LocalListener::AcceptOne() {
   ucred peer{};
   socklen_t length = sizeof peer;
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
-      (peer.uid != 0 && peer.uid != geteuid() && !(group_.has_value() && IsInGroup(fd, peer, *group_)))) {
+      (peer.uid != 0 && peer.uid != geteuid() &&
+       !(group_.has_value() && IsInGroup(fd, peer, *group_)))) {
     Log(LogLevel::kWarning, "local-peer-refused",
         {{"uid", static_cast<int64_t>(peer.uid)}, {"pid", static_cast<int64_t>(peer.pid)}});
     close(fd);

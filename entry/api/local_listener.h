@@ -52,7 +52,7 @@ class LocalListener {
   const UniqueFd wake_;  // eventfd that ends Run.
   const std::optional<gid_t> group_;
   Accepted accepted_;  // Constant once it serves.
-  int next_number_;  // Of the next connection. Own thread only.
+  int next_number_;    // Of the next connection. Own thread only.
   mutable Mutex mutex_;
   // By fd. Never more than numbers in turn and connections that were open at one time.
   std::map<int, std::string> users_ ABSL_GUARDED_BY(mutex_);

@@ -19,6 +19,7 @@ constexpr int kMaxConditions = 16;
 constexpr int kMaxLogLines = 20;
 constexpr size_t kMaxLogLine = 400 * 4;  // 400 characters.
 constexpr size_t kSha256HexSize = 64;
+constexpr char kNextTry[] = "; next try at ";  // As agents write it.
 
 // At most `max` bytes, without half a character at the end.
 std::string Clip(const std::string& text, size_t max) {
@@ -70,16 +71,28 @@ bool IsFailure(const rec::InstanceRecord& before, const api::InstanceStatus& sta
          status.restarts() > before.instance().restarts();
 }
 
+// What its agent says of the failure, if the message is about that. When it is tried again is no
+// part of why it failed, and the failure is shown for longer.
+std::string ReasonOf(const api::InstanceStatus& status) {
+  const bool ended = status.state() == api::INSTANCE_STATE_FAILED ||
+                     status.state() == api::INSTANCE_STATE_EXITED || status.has_next_attempt_time();
+  if (!ended) return "";
+  return Clip(status.message().substr(0, status.message().rfind(kNextTry)), kMaxMessage);
+}
+
 void TakeFailure(const api::InstanceStatus& status, absl::Time now, rec::InstanceRecord& record) {
   api::LastFailure& failure = *record.mutable_failure();
   failure.Clear();
   *failure.mutable_time() =
       status.has_exit() && status.exit().has_time() ? status.exit().time() : ToTimestamp(now);
   if (status.has_exit()) *failure.mutable_exit() = status.exit();
-  std::string reason = IdOf(record.instance().name()) + " on " + record.instance().node() + " ";
-  reason += status.has_exit() ? DescribeExit(status.exit()) : std::string("could not be started");
-  if (!status.message().empty()) reason += ": " + Clip(status.message(), kMaxMessage);
-  failure.set_reason(reason);
+  std::string reason = ReasonOf(status);
+  if (!reason.empty()) {
+    reason = ": " + reason;
+  } else {
+    reason = status.has_exit() ? " " + DescribeExit(status.exit()) : " could not be started";
+  }
+  failure.set_reason(IdOf(record.instance().name()) + " on " + record.instance().node() + reason);
   const int lines = std::min(status.log_tail_size(), kMaxLogLines);
   for (int i = status.log_tail_size() - lines; i < status.log_tail_size(); ++i) {
     failure.add_log_tail(Clip(status.log_tail(i), kMaxLogLine));

@@ -12,8 +12,8 @@
 namespace appsup::entry {
 
 // Asks whether the catalog still accepts this node's certificate; `checked` is told on any thread.
-using CheckNode = std::function<void(const NodeIdentity& node,
-                                     std::function<void(const absl::Status&)> checked)>;
+using CheckNode =
+    std::function<void(const NodeIdentity& node, std::function<void(const absl::Status&)> checked)>;
 
 // Serves LinkService.FetchBlob for a peer with the certificate of a node that is neither revoked
 // nor deleted: pieces of at most 256 KiB, the next when the one before was taken. The disk is read

@@ -13,7 +13,11 @@ namespace appsup::bench {
 class BareServer::Call : public rpc::CompletionTag {
  public:
   Call(BareServer& server, grpc::ServerCompletionQueue* queue) : server_(server), queue_(queue) {
+    ++server_.calls_;
     server_.service_.RequestCall(&context_, &stream_, queue_, queue_, this);
+  }
+  ~Call() override {
+    if (--server_.calls_ == 0) server_.calls_.notify_all();
   }
 
   void Complete(bool ok) override {
@@ -74,6 +78,7 @@ BareServer::BareServer(std::shared_ptr<grpc::ServerCredentials> credentials, siz
 
 BareServer::~BareServer() {
   server_->Shutdown(rpc::DeadlineIn(absl::ZeroDuration()));
+  for (int left = calls_; left != 0; left = calls_) calls_.wait(left);
   for (const auto& queue : queues_) queue->Shutdown();
   for (std::thread& thread : threads_) thread.join();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -28,6 +29,7 @@ class BareServer {
   grpc::AsyncGenericService service_;
   const std::string reply_;
   int port_ = 0;
+  std::atomic<int> calls_ = 0;  // A queue may end once no call can use it.
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<std::thread> threads_;

@@ -1,6 +1,4 @@
 // The entry's public API over its real doors.
-#include <sys/stat.h>
-
 #include <catch2/catch.hpp>
 
 #include "appsupervisor/v1/artifact_service.grpc.pb.h"
@@ -62,9 +60,20 @@ TEST_CASE("api: TCP wants a token, the unix socket knows who calls") {
   CHECK(ErrorReason(ListEnvironments(tcp, "Bearer wrong")) == "TOKEN_UNKNOWN");
   CHECK(ErrorReason(ListEnvironments(tcp, "Basic " + entry.AdminToken())) == "TOKEN_UNKNOWN");
   CHECK(ListEnvironments(tcp, "Bearer " + entry.AdminToken()).ok());
-  struct stat info {};
-  REQUIRE(stat(entry.running().config().api_socket.c_str(), &info) == 0);
-  CHECK((info.st_mode & 0777) == 0660);
+}
+
+TEST_CASE("api: a socket_group that is missing ends the start, unless it is the default") {
+  TempDir dir;
+  auto config = entry::ReadEntryConfig("", dir.File("root"), false);
+  REQUIRE(config.ok());
+  config->api_listen = config->http_listen = "";
+  config->link_listen = "127.0.0.1:0";
+  config->api_socket_group = "no-such-group";
+  const absl::Status status = entry::Entry::Start(*config, [](const absl::Status&) {}).status();
+  CHECK(absl::IsNotFound(status));
+  CHECK_THAT(status.ToString(), Catch::Contains("no group no-such-group"));
+  config->api_socket_group = entry::EntryConfig::kDefaultSocketGroup;
+  CHECK(entry::Entry::Start(*config, [](const absl::Status&) {}).ok());
 }
 
 TEST_CASE("api: with TLS the entry proves itself by its CA, and a renewed certificate is served") {

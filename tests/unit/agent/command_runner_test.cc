@@ -131,6 +131,24 @@ TEST_CASE("command runner: commands of an earlier agent are killed and acknowled
   CHECK(f.driver.acknowledged == std::vector<ProcessId>{{"x", ProcessKind::kInstall, 1}});
 }
 
+TEST_CASE("command runner: a command that the driver lost ends with an unknown outcome") {
+  Fixture f;
+  f.Check();
+  f.runner.OnConnected({});
+  CHECK_FALSE(f.result);  // Its start is asked for again.
+  f.runner.OnStarted(f.id(), Started{});
+  Inventory inventory;
+  inventory.running.push_back({f.id(), "", {}});
+  f.runner.OnConnected(inventory);
+  CHECK_FALSE(f.result);
+  f.runner.OnConnected({});
+  REQUIRE(f.result);
+  CHECK(absl::IsUnknown(f.result->status));
+  f.result.reset();
+  f.runner.OnExited(f.id(), ProcessExit{});
+  CHECK_FALSE(f.result);
+}
+
 TEST_CASE("command runner: an install command gets its folder, and its failure is a sentence") {
   Fixture f;
   InstallJob job;

@@ -193,10 +193,32 @@ TEST_CASE("instance: a command that cannot be started is tried again and says wh
   world.Assign(RunAssignment("a"));
   world.Advance(absl::Milliseconds(200));
   CHECK(world.StatusOf("a").state() == api::INSTANCE_STATE_STARTING);
-  CHECK(world.StatusOf("a").message().find("command 'serve' was not found") != std::string::npos);
+  CHECK(world.StatusOf("a").message().find(
+            "could not be started: command 'serve' was not found; next try at ") == 0);
+  CHECK(world.StatusOf("a").start_failure_time().seconds() == 1'800'000'000);
+  CHECK_FALSE(world.StatusOf("a").has_exit());
   world.start_error.clear();
   world.Advance(absl::Seconds(3));
   CHECK(world.Runs("a"));
+  CHECK_FALSE(world.StatusOf("a").has_start_failure_time());
+}
+
+TEST_CASE("instance: many starts that fail are a crash loop in words of their own") {
+  World world;
+  world.Assign(RunAssignment("a"));
+  world.Exit("a", 1);
+  world.start_error = "command 'serve' was not found";
+  world.Advance(absl::Seconds(30));
+  const api::InstanceStatus status = world.StatusOf("a");
+  CHECK(status.message().find("crash loop: 5 failed attempts in 5m, the last could not be started: "
+                              "command 'serve' was not found; next try at ") == 0);
+  CHECK(status.log_tail().empty());  // Those were the last words of another attempt.
+  world.start_error.clear();
+  world.Advance(absl::Minutes(7));
+  world.Exit("a", 1);
+  world.Advance(absl::Seconds(1));
+  CHECK(world.StatusOf("a").message().find(
+            "crash loop: the last attempt exited with code 1; next try at ") == 0);
 }
 
 TEST_CASE(

@@ -91,6 +91,35 @@ TEST_CASE("status: an end that nobody asked for is a failure with its last lines
   CHECK(record.failure().log_tail(19) == "line 29");
 }
 
+TEST_CASE("status: a failure says once what its agent said, and not when it is tried again") {
+  rec::InstanceRecord record = Running();
+  api::InstanceStatus status = Status(2, 11);
+  status.set_state(api::INSTANCE_STATE_STARTING);
+  status.mutable_exit()->set_code(1);
+  status.mutable_next_attempt_time()->set_seconds(1001);
+  status.set_message("exited with code 1; next try at 23:04:33 UTC");
+  MergeStatus(status, kNow, record);
+  CHECK(record.failure().reason() == "i on n1: exited with code 1");
+
+  status.set_sequence(12);
+  status.mutable_exit()->mutable_time()->set_seconds(1002);
+  status.set_message(
+      "crash loop: 5 exits in 5m, the last exited with code 1; next try at 23:09:33 UTC");
+  MergeStatus(status, kNow, record);
+  CHECK(record.failure().reason() ==
+        "i on n1: crash loop: 5 exits in 5m, the last exited with code 1");
+}
+
+TEST_CASE("status: a failure that is heard of after the next start is told by its exit") {
+  rec::InstanceRecord record = Running();
+  api::InstanceStatus status = Status(3, 11);
+  status.mutable_exit()->set_code(1);
+  status.set_restarts(1);
+  status.set_message("waits for the first readiness check");
+  MergeStatus(status, kNow, record);
+  CHECK(record.failure().reason() == "i on n1 exited with code 1");
+}
+
 TEST_CASE("status: an end that was asked for is no failure") {
   rec::InstanceRecord record = Running();
   api::InstanceStatus status = Status(2, 11);
