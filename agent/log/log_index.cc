@@ -54,6 +54,7 @@ std::string Thinned(const std::vector<Entry>& entries, int64_t first_data) {
 }  // namespace
 
 absl::Status LogIndex::Append(absl::Time time, int64_t size, int64_t first_data) {
+  if (size == 0) return absl::OkStatus();  // Find says 0 by itself; silent logs need no index.
   const int fd = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, kMode);
   if (fd < 0) return ErrnoError(errno, "open " + path_);
   struct stat info {};

@@ -17,7 +17,7 @@ struct CoreOptions {
   int64_t max_request_ids = 100'000;  // Beyond, the oldest are forgotten early.
   absl::Duration change_log_kept = absl::Hours(7 * 24);
   int64_t max_change_log_entries = 1'000'000;
-  int64_t change_feed_in_memory = 10'000;  // Newest entries; older ones are read from the store.
+  int64_t change_feed_in_memory = 4'000;  // Newest entries; older ones are read from the store.
   absl::Duration bookmark_period = absl::Seconds(30);
   int max_streams = 1000;   // WatchEvents, WatchOperation and TailLogs calls, each.
   int revisions_kept = 10;  // Per app, beside those in use.
