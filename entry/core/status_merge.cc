@@ -62,6 +62,9 @@ void TakeConditions(const api::InstanceStatus& status, absl::Time now, api::Inst
 // It came to an end that nobody asked for, or could not begin.
 bool IsFailure(const rec::InstanceRecord& before, const api::InstanceStatus& status) {
   if (before.instance().desired() != api::DESIRED_STATE_RUN) return false;
+  if (status.has_start_failure_time()) {
+    return !SameContent(status.start_failure_time(), before.failure().time());
+  }
   if (status.state() == api::INSTANCE_STATE_FAILED) {
     return before.instance().state() != api::INSTANCE_STATE_FAILED;
   }
@@ -83,17 +86,20 @@ std::string ReasonOf(const api::InstanceStatus& status) {
 void TakeFailure(const api::InstanceStatus& status, absl::Time now, rec::InstanceRecord& record) {
   api::LastFailure& failure = *record.mutable_failure();
   failure.Clear();
-  *failure.mutable_time() =
-      status.has_exit() && status.exit().has_time() ? status.exit().time() : ToTimestamp(now);
-  if (status.has_exit()) *failure.mutable_exit() = status.exit();
+  // Exit and last lines are those of a process that ran before.
+  const bool started = !status.has_start_failure_time();
+  *failure.mutable_time() = !started ? status.start_failure_time()
+                            : status.has_exit() && status.exit().has_time() ? status.exit().time()
+                                                                            : ToTimestamp(now);
+  if (started && status.has_exit()) *failure.mutable_exit() = status.exit();
   std::string reason = ReasonOf(status);
   if (!reason.empty()) {
     reason = ": " + reason;
   } else {
-    reason = status.has_exit() ? " " + DescribeExit(status.exit()) : " could not be started";
+    reason = failure.has_exit() ? " " + DescribeExit(status.exit()) : " could not be started";
   }
   failure.set_reason(IdOf(record.instance().name()) + " on " + record.instance().node() + reason);
-  const int lines = std::min(status.log_tail_size(), kMaxLogLines);
+  const int lines = started ? std::min(status.log_tail_size(), kMaxLogLines) : 0;
   for (int i = status.log_tail_size() - lines; i < status.log_tail_size(); ++i) {
     failure.add_log_tail(Clip(status.log_tail(i), kMaxLogLine));
   }

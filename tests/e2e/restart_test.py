@@ -47,6 +47,19 @@ class Restart(Case):
         self.verb("RestartApp", "loop", wait=False)
         self.wait_instance("loop", "one more try", lambda i: int(i.get("attempt", 0)) >= 5)
 
+    def test_a_command_that_is_not_there_is_a_failure_in_plain_words(self):
+        operation = self.cluster.create_app("typo", ["no-such-program"], wait=False, restart={
+            "initial_backoff": "0.1s", "max_backoff": "0.4s", "crash_loop": {"count": 3, "retry": "3600s"}})
+        stuck = self.wait_instance("typo", "a crash loop", lambda i: "crash loop" in i.get("message", ""))
+        self.assertIn("crash loop: 3 failed attempts in 5m, the last could not be started: "
+                      "command no-such-program not found in working folder", stuck["message"])
+        failure = self.status("typo")["last_failure"]
+        self.assertIn("could not be started: command no-such-program not found", failure["reason"])
+        self.assertNotIn("next try", failure["reason"])
+        self.assertNotIn("exit", failure)
+        ended = self.cluster.wait_operation(operation["name"], ok=False)
+        self.assertIn("no-such-program", ended["error"]["message"])
+
     def test_a_killed_app_is_back_with_the_same_port(self):
         self.serve("back", restart={"initial_backoff": "0.1s"})
         before = self.instance("back")

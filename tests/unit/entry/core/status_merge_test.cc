@@ -120,6 +120,30 @@ TEST_CASE("status: a failure that is heard of after the next start is told by it
   CHECK(record.failure().reason() == "i on n1 exited with code 1");
 }
 
+TEST_CASE(
+    "status: what could not be started is a failure once, without the exit of another start") {
+  rec::InstanceRecord record = Running();
+  api::InstanceStatus status = Status(3, 11);
+  status.set_state(api::INSTANCE_STATE_STARTING);
+  status.mutable_exit()->set_code(7);
+  *record.mutable_instance()->mutable_exit() = status.exit();
+  status.add_log_tail("last words of attempt 2");
+  status.mutable_next_attempt_time()->set_seconds(1003);
+  status.mutable_start_failure_time()->set_seconds(1001);
+  status.set_message("could not be started: command serve not found; next try at 23:04:33 UTC");
+  MergeStatus(status, kNow, record);
+  CHECK(record.failure().reason() == "i on n1: could not be started: command serve not found");
+  CHECK(record.failure().time().seconds() == 1001);
+  CHECK_FALSE(record.failure().has_exit());
+  CHECK(record.failure().log_tail().empty());
+
+  status.set_sequence(12);
+  status.clear_next_attempt_time();
+  status.set_message("process is being started");
+  MergeStatus(status, kNow, record);
+  CHECK(record.failure().reason() == "i on n1: could not be started: command serve not found");
+}
+
 TEST_CASE("status: an end that was asked for is no failure") {
   rec::InstanceRecord record = Running();
   api::InstanceStatus status = Status(2, 11);
