@@ -7,6 +7,7 @@
 #include "entry/core/proto_time.h"
 #include "entry/core/session_hello.h"
 #include "entry/core/sessions_state.h"
+#include "fmt/format.h"
 
 namespace appsup::entry {
 namespace {
@@ -70,8 +71,8 @@ void Sessions::State::ExtendLease(const std::string& node, const Moment& now) {
 
 Sessions::Sessions(const CoreOptions& options, Catalog& catalog, Dirty& dirty, Random&,
                    int64_t epoch, const std::string& timeline, const Moment& now)
-    : state_(
-          new State{options, catalog, dirty, epoch, timeline, {}, {}, {}, {}, {}, {}, {}, 0, {}}) {
+    : state_(new State{
+          options, catalog, dirty, epoch, timeline, {}, {}, {}, {}, {}, {}, {}, {}, 0, {}}) {
   for (const auto& [name, node] : catalog.nodes.rows()) {
     dirty.Node(name);
     if (WasAlive(node)) state_->leases.Set(name, now.boot + kGraceLeases * options.lease);
@@ -85,6 +86,9 @@ void Sessions::Connected(const AgentConnected& event, const Moment& now) {
   auto& session = state_->sessions[event.session];
   session = std::make_unique<AgentSession>(event);
   state_->patience.Set(event.session, now.boot + kHelloPatience);
+  if (event.certificate_expires > absl::UnixEpoch()) {
+    state_->certificates.Set(event.session, now.boot + (event.certificate_expires - now.wall));
+  }
   if (std::optional<api::Goodbye> refused = RefuseIdentity(state_->catalog, event)) {
     ++state_->counters.refused_hellos;
     session->Close(*std::move(refused));
@@ -105,11 +109,31 @@ void Sessions::Disconnected(SessionId id, const Moment&) {
   if (session == nullptr) return;
   state_->Leave(*session);
   state_->patience.Drop(id);
+  state_->certificates.Drop(id);
   state_->talkative.erase(id);
   state_->sessions.erase(id);
 }
 
+// A stream would outlive the certificate that it was opened with. Agents renew theirs long before
+// and come with a new stream.
+void Sessions::State::EndExpiredCertificates(const Moment& now) {
+  for (SessionId id : certificates.TakeExpired(now.boot)) {
+    AgentSession* session = Find(id);
+    if (session == nullptr) continue;
+    const absl::Time expires = session->connected().certificate_expires;
+    if (expires > now.wall) {  // The wall clock was set back meanwhile.
+      certificates.Set(id, now.boot + (expires - now.wall));
+      continue;
+    }
+    Close(*session,
+          fmt::format("The certificate of node {} expired at {}; connect again with a new one.",
+                      IdOf(session->node()), absl::FormatTime(expires, absl::UTCTimeZone())),
+          false);
+  }
+}
+
 void Sessions::Expire(const Moment& now) {
+  state_->EndExpiredCertificates(now);
   for (const std::string& node : state_->leases.TakeExpired(now.boot)) {
     state_->lost.insert(node);
     state_->dirty.Node(node);
@@ -198,7 +222,7 @@ void Sessions::FillStatus(const std::string& node, const Moment& now,
 }
 
 absl::Duration Sessions::next_deadline() const {
-  return std::min(state_->leases.next(), state_->patience.next());
+  return std::min({state_->leases.next(), state_->patience.next(), state_->certificates.next()});
 }
 
 Sessions::Counters Sessions::counters() const {

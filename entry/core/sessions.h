@@ -40,7 +40,7 @@ class Sessions {
   void Disconnected(SessionId session, const Moment& now);
 
   // Ends leases that are over: LOST nodes become dirty. Ends streams of peers that do not say Hello
-  // or do not read.
+  // or do not read, or whose certificate expired.
   void Expire(const Moment& now);
 
   // The statements to these instances changed (already in the catalog).

@@ -26,7 +26,8 @@ struct Sessions::State {
   std::map<std::string, api::ResourceTotals> usage;  // By node.
   LeaseTable<std::string> leases;
   std::set<std::string> lost;
-  LeaseTable<SessionId> patience;  // Until Hello is complete, or a message is written.
+  LeaseTable<SessionId> patience;      // Until Hello is complete, or a message is written.
+  LeaseTable<SessionId> certificates;  // When to look again whether one has expired.
   int64_t last_command = 0;
   Counters counters;
 
@@ -39,6 +40,7 @@ struct Sessions::State {
              absl::Duration retry_after = absl::ZeroDuration());
   // Its node has no session any more: commands fail, placement looks elsewhere.
   void Leave(AgentSession& session);
+  void EndExpiredCertificates(const Moment& now);
   void ExtendLease(const std::string& node, const Moment& now);
 
   void TakeHello(AgentSession& session, const api::Hello& part, const Moment& now);

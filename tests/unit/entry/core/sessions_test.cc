@@ -90,6 +90,38 @@ TEST_CASE("session: the first message must be Hello, and only the first") {
   }
 }
 
+TEST_CASE("session: a stream ends when the certificate that opened it expires, by the wall clock") {
+  Stage stage;
+  AgentConnected event;
+  event.session = 77;
+  event.node = "n1";
+  event.node_uid = "uid-n1";
+  event.certificate_expires = stage.now.wall + absl::Seconds(20);
+  stage.sessions->Connected(event, stage.now);
+  api::ConnectRequest hello;
+  hello.mutable_hello()->set_machine_id("machine-n1");
+  hello.mutable_hello()->set_last_session_secret(stage.agent("n1").secret);
+  stage.sessions->Received({77, std::make_shared<api::ConnectRequest>(hello)}, stage.now);
+  REQUIRE(Stage::First(stage.sessions->Collect(stage.now), 77)->has_welcome());
+  auto pass = [&](absl::Duration boot, absl::Duration wall) {
+    stage.now.boot += boot;
+    stage.now.wall += wall;
+    stage.sessions->Writable(77, stage.now);  // What was said is taken.
+    api::ConnectRequest beat;
+    beat.mutable_heartbeat()->set_number(1);
+    stage.sessions->Received({77, std::make_shared<api::ConnectRequest>(beat)}, stage.now);
+    stage.sessions->Expire(stage.now);
+    const auto effects = stage.sessions->Collect(stage.now);
+    const api::ConnectResponse* message = Stage::First(effects, 77);
+    return message != nullptr && message->has_goodbye() ? message->goodbye().reason() : "";
+  };
+  CHECK(pass(absl::Seconds(9), absl::Seconds(9)) == "");
+  CHECK(pass(absl::Seconds(9), absl::Seconds(4)) == "");  // The wall clock was set back.
+  CHECK(pass(absl::Seconds(5), absl::Seconds(5)) == "");
+  CHECK_THAT(pass(absl::Seconds(3), absl::Seconds(3)), Catch::Contains("certificate of node n1"));
+  CHECK_FALSE(stage.sessions->Connected("nodes/n1"));
+}
+
 TEST_CASE("session: a gap makes the entry tell everything anew") {
   Stage stage;
   stage.AddApp("web", Spec(3));
