@@ -21,6 +21,8 @@ namespace {
 
 constexpr char kCreateEnrollmentToken[] = "appsupervisor.v1.NodeService/CreateEnrollmentToken";
 constexpr int kMaxLinkMessageBytes = (1 << 20) + (64 << 10);  // 1 MiB and some slack.
+constexpr size_t kMaxLinkBuffers = size_t{2} << 30;           // Of thousands of agents.
+constexpr absl::Duration kMaxIdle = absl::Minutes(10);
 constexpr absl::Duration kComeBackAfter = absl::Milliseconds(200);
 
 std::string Holder() {
@@ -91,6 +93,8 @@ absl::Status Entry::StartLink() {
   options.listeners = {
       {config_.link_listen, rpc::FileServerCredentials(tls.key, tls.certificate, tls.ca, true)}};
   options.max_receive_bytes = kMaxLinkMessageBytes;
+  options.max_buffered_bytes = kMaxLinkBuffers;
+  options.max_idle = kMaxIdle;
   options.observer = CountCalls(metrics_);
   const CoreDoor door{*core_, calls_, random_};
   const CheckNode check = [this](const NodeIdentity& node, auto checked) {
@@ -115,6 +119,7 @@ absl::Status Entry::StartLink() {
 absl::Status Entry::StartApi() {
   rpc::ServerOptions options;
   options.reflection_and_health = true;
+  options.max_idle = kMaxIdle;
   options.observer = CountCalls(metrics_);
   if (!config_.api_listen.empty()) {
     const ServerTlsPaths tls = ServerTlsFiles(config_.state_dir);

@@ -46,6 +46,12 @@ void Configure(const ServerOptions& options, grpc::ServerBuilder* builder) {
                               millis(options.min_ping_interval));
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                              millis(options.handshake_timeout));
+  if (options.max_idle != absl::InfiniteDuration()) {
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, millis(options.max_idle));
+  }
+  builder->SetResourceQuota(grpc::ResourceQuota().Resize(options.max_buffered_bytes));
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->SetOption(std::make_unique<ReflectionOption>(options.reflection_and_health));
   // Reflection is the only service of the synchronous kind.

@@ -29,7 +29,13 @@ struct ServerOptions {
   absl::Duration keepalive_time = absl::Seconds(15);
   absl::Duration keepalive_timeout = absl::Seconds(10);
   absl::Duration min_ping_interval = absl::Seconds(10);  // Half of what clients are told to use.
-  CallObserver observer;                                 // May be empty.
+  // A connection without a call for so long is ended; its client makes a new one when it needs it.
+  absl::Duration max_idle = absl::InfiniteDuration();
+  // Until TLS and HTTP/2 have begun: who connects and says nothing is not waited for longer.
+  absl::Duration handshake_timeout = absl::Seconds(20);
+  // What all connections together may hold in buffers. Beyond it connections are refused.
+  size_t max_buffered_bytes = size_t{512} << 20;
+  CallObserver observer;  // May be empty.
 };
 
 // A gRPC server on completion queues with few threads of its own. Handlers are told on these

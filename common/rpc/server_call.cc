@@ -46,10 +46,10 @@ std::optional<std::string> ServerCall::Metadata(const std::string& key) const {
   return std::string(begin->second.data(), begin->second.size());
 }
 
-absl::Time ServerCall::deadline() const {
+absl::Duration ServerCall::time_left() const {
   const auto deadline = context_.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
-  return absl::FromChrono(deadline);
+  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteDuration();
+  return absl::FromChrono(deadline) - absl::Now();
 }
 
 std::vector<std::string> ServerCall::peer_uris() const { return Properties(context_, "peer_uri"); }

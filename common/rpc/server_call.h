@@ -58,8 +58,8 @@ class ServerCall : public std::enable_shared_from_this<ServerCall> {
   std::string peer() const { return context_.peer(); }
   // The only value under this key; nothing if there is none or more than one.
   std::optional<std::string> Metadata(const std::string& key) const;
-  // InfiniteFuture if the caller set none.
-  absl::Time deadline() const;
+  // Until the caller's deadline; InfiniteDuration if it set none.
+  absl::Duration time_left() const;
   // From a certificate that the peer proved to own and a trusted CA signed; else empty.
   std::vector<std::string> peer_uris() const;
   std::string peer_certificate_pem() const;

@@ -7,6 +7,7 @@
 #include "appsupervisor/v1/node_service.pb.h"
 #include "appsupervisor/v1/operation_service.pb.h"
 #include "appsupervisor/v1/project_service.pb.h"
+#include "common/status.h"
 #include "entry/api/blob_calls.h"
 
 namespace appsup::entry {
@@ -15,6 +16,22 @@ namespace {
 namespace v1 = ::appsupervisor::v1;
 
 constexpr char kArtifactService[] = "appsupervisor.v1.ArtifactService";
+
+// WaitOperation takes an hour at most, and nothing else that is no stream takes longer.
+constexpr absl::Duration kMaxDeadline = absl::Hours(2);
+
+absl::Status CheckDeadline(const rpc::ServerCall& call) {
+  const google::protobuf::MethodDescriptor& method = call.method();
+  if (method.client_streaming() || method.server_streaming()) return absl::OkStatus();
+  const absl::Duration left = call.time_left();
+  if (left == absl::InfiniteDuration() || left <= kMaxDeadline) return absl::OkStatus();
+  const std::string asked = absl::FormatDuration(absl::Floor(left, absl::Seconds(1)));
+  const std::string most = absl::FormatDuration(kMaxDeadline);
+  return MakeError(absl::StatusCode::kInvalidArgument, "DEADLINE_TOO_LONG",
+                   "the call's deadline is " + asked + " away; at most " + most +
+                       " is allowed, and none at all is fine",
+                   {{"deadline", asked}, {"max", most}});
+}
 
 }  // namespace
 
@@ -39,6 +56,10 @@ std::shared_ptr<rpc::CallSink> ApiService::Accept(const std::shared_ptr<rpc::Ser
   absl::StatusOr<Principal> principal = callers_.PrincipalOf(*call);
   if (!principal.ok()) {
     call->Finish(principal.status());
+    return nullptr;
+  }
+  if (const absl::Status status = CheckDeadline(*call); !status.ok()) {
+    call->Finish(status);
     return nullptr;
   }
   std::shared_ptr<rpc::CallSink> sink = Serve(call, *principal);

@@ -104,6 +104,20 @@ TEST_CASE("api: with TLS the entry proves itself by its CA, and a renewed certif
   CHECK(ListEnvironments(connect(ca.certificate_pem()), bearer).ok());
 }
 
+TEST_CASE("api: a deadline that is days away is refused; none is fine") {
+  EntryFixture entry;
+  const auto stub = v1::EnvironmentService::NewStub(entry.Local());
+  auto list = [&](absl::Duration deadline) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
+    v1::ListEnvironmentsResponse response;
+    return rpc::FromGrpcStatus(stub->ListEnvironments(&context, {}, &response));
+  };
+  CHECK(list(absl::Minutes(90)).ok());
+  CHECK(ErrorReason(list(absl::Hours(72))) == "DEADLINE_TOO_LONG");
+  CHECK(ListEnvironments(entry.Local(), "").ok());
+}
+
 TEST_CASE("api: a change is answered, seen by others and outlives the entry") {
   EntryFixture entry;
   v1::Environment made;

@@ -1,5 +1,10 @@
 #include "common/rpc/server.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <functional>
@@ -9,6 +14,7 @@
 #include "appsupervisor/v1/operation_service.grpc.pb.h"
 #include "common/rpc/grpc_status.h"
 #include "common/status.h"
+#include "common/unique_fd.h"
 #include "grpcpp/impl/client_unary_call.h"
 #include "tests/support/wait.h"
 
@@ -44,14 +50,13 @@ using Setup = std::function<void(TestSink&)>;
 // A server of three services whose calls are all served as `setup` says.
 class TestServer {
  public:
-  explicit TestServer(Setup setup) {
+  explicit TestServer(Setup setup, ServerOptions options = {}) {
     CallHandler handler = [setup](const std::shared_ptr<ServerCall>& call) {
       auto sink = std::make_shared<TestSink>(call);
       setup(*sink);
       call->Read();
       return sink;
     };
-    ServerOptions options;
     options.listeners = {{"127.0.0.1:0", grpc::InsecureServerCredentials()}};
     options.reflection_and_health = true;
     auto started = Server::Start(
@@ -243,6 +248,35 @@ TEST_CASE("rpc server: shutdown ends open calls within its grace, also with a wr
   test.server->Shutdown(absl::Milliseconds(200));
   CHECK(absl::Now() - start < absl::Seconds(8));
   CHECK(*done == 3);
+}
+
+TEST_CASE("rpc server: who connects and says nothing is hung up on") {
+  ServerOptions options;
+  options.handshake_timeout = absl::Milliseconds(300);
+  TestServer test(EchoName, options);
+  const UniqueFd silent(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(test.server->port(0)));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(connect(silent.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  const timeval patience{20, 0};
+  setsockopt(silent.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  char buffer[256];
+  ssize_t got = 0;
+  while ((got = recv(silent.get(), buffer, sizeof(buffer), 0)) > 0) {
+  }
+  CHECK((got == 0 || errno == ECONNRESET));
+}
+
+TEST_CASE("rpc server: a connection without calls is ended, and the next call makes another") {
+  ServerOptions options;
+  options.max_idle = absl::Milliseconds(300);
+  TestServer test(EchoName, options);
+  v1::Operation operation;
+  REQUIRE(test.Get("operations/a", &operation).ok());
+  CHECK(testing::WaitFor([&] { return test.channel->GetState(false) == GRPC_CHANNEL_IDLE; }));
+  CHECK(test.Get("operations/b", &operation).ok());
 }
 
 TEST_CASE("rpc server: a port in use is told with its address") {
