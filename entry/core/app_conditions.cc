@@ -13,6 +13,11 @@ namespace {
 
 std::string Slots(int count) { return fmt::format("{} {}", count, count == 1 ? "slot" : "slots"); }
 
+// "1 of 3 slots has", "2 of 3 slots have", "0 of 1 slot has".
+std::string SlotsThat(int some, int all, const char* one_does, const char* many_do) {
+  return fmt::format("{} of {} {}", some, Slots(all), some == 1 || all == 1 ? one_does : many_do);
+}
+
 // "node n1 does not answer", "nodes n1, n2 do not answer".
 std::string SilentNodes(const std::set<std::string>& nodes) {
   std::string list;
@@ -67,12 +72,14 @@ class ConditionWriter {
     if (input_.plan.unplaced.empty()) {
       const int placed = counts_.slots - counts_.empty;
       if (placed < counts_.slots) {
-        return Write("Placed", api::CONDITION_STATUS_UNKNOWN, "Waiting",
-                     fmt::format("{} of {} have a node; the others wait for what comes first.",
-                                 placed, Slots(counts_.slots)));
+        return Write(
+            "Placed", api::CONDITION_STATUS_UNKNOWN, "Waiting",
+            SlotsThat(placed, counts_.slots, "has", "have") +
+                (placed + 1 == counts_.slots ? " a node; the other one waits for what comes first."
+                                             : " a node; the others wait for what comes first."));
       }
       return Write("Placed", api::CONDITION_STATUS_TRUE, "Placed",
-                   fmt::format("{} of {} have a node.", placed, Slots(counts_.slots)));
+                   SlotsThat(placed, counts_.slots, "has", "have") + " a node.");
     }
     std::set<std::string> told;
     std::string why;
@@ -235,12 +242,12 @@ class ConditionWriter {
       return Write("UpToDate", api::CONDITION_STATUS_TRUE, "NothingRuns", "Nothing has to run.");
     }
     if (counts_.updated == counts_.slots) {
-      return Write(
-          "UpToDate", api::CONDITION_STATUS_TRUE, "UpToDate",
-          fmt::format("{} of {} run revision {}.", counts_.updated, Slots(counts_.slots), target));
+      return Write("UpToDate", api::CONDITION_STATUS_TRUE, "UpToDate",
+                   fmt::format("{} revision {}.",
+                               SlotsThat(counts_.updated, counts_.slots, "runs", "run"), target));
     }
-    std::string message =
-        fmt::format("{} of {} run revision {}", counts_.updated, Slots(counts_.slots), target);
+    std::string message = fmt::format(
+        "{} revision {}", SlotsThat(counts_.updated, counts_.slots, "runs", "run"), target);
     if (const rec::InstanceRecord* worst = Worst()) message += "; " + DescribeTrouble(*worst);
     if (!message.ends_with('.')) message += ".";
     if (!input_.plan.note.empty()) message += " " + input_.plan.note;

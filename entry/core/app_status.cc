@@ -222,7 +222,9 @@ Progress ProgressOf(const AppView& view, const RolloutPlan& plan, const api::App
   Progress progress;
   if (!view.runs) {
     progress.step = CountEnded(view, &progress.steps);
-    progress.message = fmt::format("{} of {} instances have ended.", progress.step, progress.steps);
+    progress.message = fmt::format(
+        "{} of {} ended.", progress.step,
+        progress.steps == 1 ? "1 instance has" : fmt::format("{} instances have", progress.steps));
     const api::Condition* reachable = FindCondition(status, "Reachable");
     if (reachable != nullptr && reachable->status() != api::CONDITION_STATUS_TRUE) {
       progress.message += " " + reachable->message();
@@ -236,7 +238,9 @@ Progress ProgressOf(const AppView& view, const RolloutPlan& plan, const api::App
   } else if (const api::Condition* blocking = BlockingCondition(status)) {
     progress.message = blocking->message();
   } else {
-    progress.message = fmt::format("{} of {} slots are as wanted.", progress.step, progress.steps);
+    progress.message = fmt::format(
+        "{} of {} as wanted.", progress.step,
+        progress.steps == 1 ? "1 slot is" : fmt::format("{} slots are", progress.steps));
   }
   return progress;
 }

@@ -147,7 +147,8 @@ absl::Status CheckComparison(const Descriptor& type, const Comparison& compariso
   const FieldDescriptor& field = *path.fields.back();
   if (!field.is_map()) return CheckValue(field, comparison);
   if (path.map_key.empty() && comparison.op != FilterOperator::kHas) {
-    const std::string name = Join(comparison.path, 0);
+    std::string name = Join(comparison.path, 0);
+    if (name.ends_with('.')) name.pop_back();
     return absl::InvalidArgumentError(
         fmt::format("\"{0}\" has keys: write {0}.KEY = VALUE or {0}:KEY", name));
   }

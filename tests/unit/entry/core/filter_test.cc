@@ -103,6 +103,16 @@ TEST_CASE("filter: what cannot be read or does not fit is refused") {
   }
 }
 
+TEST_CASE("filter: who leaves out the key of a map is shown where it goes") {
+  for (const char* text : {"labels = gold", "labels. = gold"}) {
+    INFO(text);
+    auto filter = Filter::Parse(text);
+    REQUIRE(filter.ok());
+    CHECK_THAT(filter->Check(*api::App::descriptor()).ToString(),
+               Catch::Contains("write labels.KEY = VALUE or labels:KEY"));
+  }
+}
+
 TEST_CASE("filter: depth and length have limits") {
   std::string deep = "sort = 1";
   deep.insert(0, 100, '(');

@@ -247,6 +247,18 @@ TEST_CASE("rollout: an environment admits only its projects") {
   CHECK(stage.instances("free")[0].instance().environment() == "eu");
 }
 
+TEST_CASE("rollout: conditions speak of one slot as of one") {
+  Stage stage;
+  stage.AddApp("one", Spec(1));
+  stage.AddApp("three", Spec(3));
+  stage.Run();
+  CHECK(stage.condition("one", "Placed")->message() == "1 of 1 slot has a node.");
+  CHECK(stage.condition("one", "Ready")->message() == "1 of 1 slot ready.");
+  CHECK(stage.condition("one", "UpToDate")->message() == "1 of 1 slot runs revision 1.");
+  CHECK(stage.condition("three", "Placed")->message() == "3 of 3 slots have a node.");
+  CHECK(stage.condition("three", "UpToDate")->message() == "3 of 3 slots run revision 1.");
+}
+
 TEST_CASE("rollout: a digest found by the first fetch is pinned in revision and statements") {
   Stage stage;
   api::AppSpec spec = Spec(1);
