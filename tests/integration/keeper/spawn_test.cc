@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
@@ -214,6 +215,22 @@ TEST_CASE("keeper: a log keeps its end, and its offsets") {
   std::string text = ReadWhole(path);
   CHECK(text.substr(text.size() - 10) == "aathe end\n");
   CHECK(text[0] == '\0');
+}
+
+TEST_CASE("keeper: a log that grows fast stays near its bound") {
+  KeeperFixture keeper;
+  StartRequest request =
+      keeper.Shell("one", "while :; do head -c 1000000 /dev/zero; sleep 0.005; done");
+  request.log_bound_bytes = 1'000'000;
+  keeper.Start(request);
+  int64_t most = 0;
+  struct stat info = {};
+  REQUIRE(keeper.Until([&] {
+    if (stat(request.stdout_path.c_str(), &info) != 0) return false;
+    most = std::max<int64_t>(most, info.st_blocks * 512);
+    return info.st_size > 100'000'000;
+  }));
+  CHECK(most < 30'000'000);
 }
 
 TEST_CASE("keeper: usage of running processes is measured") {
