@@ -45,9 +45,11 @@ void AgentCore::State::Finish(Instance& instance, Turn& turn, api::InstanceState
   }
   if (instance.state() == before) return;
   const api::InstanceStatus status = instance.Status(node);
+  const std::string& name = instance.record().assignment().name();
   AddNote(status.state() == api::INSTANCE_STATE_FAILED, "instance-state",
           {{"instance", uid},
-           {"app", instance.record().assignment().name()},
+           {"name", name},
+           {"app", name.substr(0, name.find("/instances/"))},
            {"state", api::InstanceState_Name(status.state())},
            {"attempt", absl::StrCat(status.attempt())},
            {"message", status.message()}});

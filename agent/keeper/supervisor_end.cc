@@ -198,10 +198,13 @@ void Supervisor::Finish(Child& child) {
   absl::Status saved = children_.Save(child, boot_id_);
   if (!saved.ok()) {
     Report("error", "exit-not-recorded",
-           {{"instance", child.key}, {"error", std::string(saved.message())}});
+           {{"instance", child.id.instance_uid()},
+            {"process", child.key},
+            {"error", std::string(saved.message())}});
   }
   Report("info", "process-exited",
-         {{"instance", child.key},
+         {{"instance", child.id.instance_uid()},
+          {"process", child.key},
           {"code", absl::StrCat(child.exit.code())},
           {"signal", absl::StrCat(child.exit.signal())}});
   pb::Response event;

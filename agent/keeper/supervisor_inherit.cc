@@ -49,7 +49,9 @@ void Supervisor::WatchInherited(Child& child) {
   bool alive = child.pidfd.valid() && info.ok() &&
                info->start_boot_nanos == child.start_boot_nanos && info->state != 'Z';
   Report("info", alive ? "process-inherited" : "process-lost",
-         {{"instance", child.key}, {"pid", absl::StrCat(child.pid)}});
+         {{"instance", child.id.instance_uid()},
+          {"process", child.key},
+          {"pid", absl::StrCat(child.pid)}});
   absl::Status watched;
   if (alive) {
     watched = poller_.Watch(child.pidfd.get(), EPOLLIN, [this, &child] { OnMainEnded(child); });

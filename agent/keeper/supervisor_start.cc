@@ -195,13 +195,18 @@ void Supervisor::OnGate(Child& child) {
 void Supervisor::OnStarted(Child& child) {
   child.gate.Reset();
   child.state = ChildState::kRunning;
-  Report("info", "process-started", {{"instance", child.key}, {"pid", absl::StrCat(child.pid)}});
+  Report("info", "process-started",
+         {{"instance", child.id.instance_uid()},
+          {"process", child.key},
+          {"pid", absl::StrCat(child.pid)}});
   for (uint64_t request : std::exchange(child.waiters, {})) AnswerStarted(request, child);
 }
 
 void Supervisor::OnStartFailed(Child& child, const absl::Status& why) {
   Report("warning", "process-not-started",
-         {{"instance", child.key}, {"error", std::string(why.message())}});
+         {{"instance", child.id.instance_uid()},
+          {"process", child.key},
+          {"error", std::string(why.message())}});
   CancelTimers(child);
   cgroups_.Remove(child.group);
   for (uint64_t request : std::exchange(child.waiters, {})) Fail(request, why);
