@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "agent/artifact/artifact_error.h"
 #include "agent/port_check.h"
 #include "common/log.h"
 
@@ -50,6 +51,7 @@ void Agent::Shell::Perform(PrepareArtifact effect) {
                                      [this, token](absl::StatusOr<ArtifactReady> ready) {
                                        artifacts_.erase(token);
                                        ArtifactPrepared prepared{token, ready.status(), "", ""};
+                                       prepared.lasting = IsLasting(ready.status());
                                        if (ready.ok()) {
                                          prepared.folder = ready->path;
                                          prepared.sha256 = ready->sha256;

@@ -4,6 +4,14 @@
 
 namespace appsup::agent {
 
+bool IsLasting(const absl::Status& status) {
+  const std::string reason = ErrorReason(status);
+  if (absl::IsNotFound(status)) return reason == kArtifactNotFound;
+  return absl::IsFailedPrecondition(status) &&
+         (reason == kArtifactInvalid || reason == kArtifactUnreachable ||
+          reason == kArtifactDigestMismatch || reason == kArtifactTooLarge);
+}
+
 absl::Status InvalidArtifact(const std::string& message) {
   return MakeError(absl::StatusCode::kFailedPrecondition, kArtifactInvalid, message);
 }

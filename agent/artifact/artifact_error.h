@@ -15,6 +15,10 @@ inline constexpr char kArtifactTooLarge[] = "ARTIFACT_TOO_LARGE";
 inline constexpr char kArtifactDisk[] = "ARTIFACT_DISK";
 inline constexpr char kInstallFailed[] = "INSTALL_FAILED";
 
+// Whether the next try would end the same, as long as neither the spec nor the source changes. Not
+// of this node's disk, and not of an install command, which may have met with a passing trouble.
+bool IsLasting(const absl::Status& status);
+
 // ARTIFACT_INVALID, FAILED_PRECONDITION: it would be the same at each try.
 absl::Status InvalidArtifact(const std::string& message);
 // ARTIFACT_TOO_LARGE, FAILED_PRECONDITION.

@@ -67,8 +67,9 @@ struct JournalStalled {
 struct ArtifactPrepared {
   uint64_t token = 0;
   absl::Status status;
-  std::string folder;  // Absolute: where its files are.
-  std::string sha256;  // Of the file that was fetched.
+  std::string folder;    // Absolute: where its files are.
+  std::string sha256;    // Of the file that was fetched.
+  bool lasting = false;  // It would end the same at each try, unless its source or spec changes.
 };
 // Answers CheckPorts.
 struct PortsChecked {

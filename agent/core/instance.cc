@@ -60,6 +60,7 @@ void Instance::Assign(const api::Assignment& newer, Turn& turn) {
     record_.clear_restart();
     unasked_ = false;
     preparation_failures_ = 0;
+    artifact_problem_.clear();
     phase_ = Phase::kNew;
   }
   Reconcile(turn);
@@ -167,6 +168,7 @@ void Instance::ReconcileRun(Turn& turn) {
       record_.clear_rest();
       record_.clear_restart();
       record_.clear_log_tail();
+      artifact_problem_.clear();
       unasked_ = false;
       turn.persist = true;
       Prepare(turn);
@@ -187,7 +189,7 @@ bool Instance::Outdated() const {
 
 bool Instance::MayRunAgain() const {
   // A setup that was tried has an outcome, which stands for this uid.
-  if (assignment().setup()) return record_.attempt() == 0;
+  if (assignment().setup()) return record_.attempt() == 0 && record_.rest().by_request();
   return record_.rest().by_request() || record_.rest().spec_digest() != wanted_digest_ ||
          record_.rest().restart_nonce() != assignment().restart_nonce();
 }

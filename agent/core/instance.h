@@ -104,6 +104,7 @@ class Instance {
   void SendStart(Turn& turn);
   void CancelPreparation(Turn& turn);
   void RetryPreparation(Turn& turn, const std::string& problem);
+  void RetryLater(Turn& turn, const std::string& problem);
   void Wait(Turn& turn, absl::Duration delay, std::string message);
 
   // instance_process.cc: from a process's start to its end.
@@ -143,6 +144,7 @@ class Instance {
   std::set<int32_t> avoid_ports_;  // Found in use in this preparation.
   std::string artifact_for_;       // What record_.artifact_folder was made from; empty: unknown.
   std::string artifact_problem_;   // Why there is none.
+  bool artifact_lasting_ = false;  // That would be the same at each try.
   appsupervisor::v1::Usage usage_;
   absl::Duration usage_reported_ = -absl::InfiniteDuration();
 };

@@ -38,6 +38,7 @@ void Instance::Prepare(Turn& turn) {
   if (prepared_digest_ != wanted_digest_) {
     turn.node.claims.Release(uid());
     preparation_failures_ = 0;
+    artifact_problem_.clear();
     fresh_ports_.clear();
   }
   avoid_ports_.clear();
@@ -58,7 +59,12 @@ void Instance::OnArtifact(const ArtifactPrepared& event, Turn& turn) {
   if (phase_ != Phase::kFetching || event.token != token_) return;
   if (!event.status.ok()) {
     artifact_problem_ = std::string(event.status.message());
-    RetryPreparation(turn, artifact_problem_);
+    artifact_lasting_ = event.lasting;
+    if (event.lasting) {
+      RetryLater(turn, artifact_problem_);
+    } else {
+      RetryPreparation(turn, artifact_problem_);
+    }
     return;
   }
   artifact_problem_.clear();
@@ -178,6 +184,18 @@ void Instance::RetryPreparation(Turn& turn, const std::string& problem) {
   const absl::Duration delay =
       Backoff(options).Next(static_cast<uint32_t>(preparation_failures_), turn.node.random.Next());
   preparation_failures_ = std::min(preparation_failures_ + 1, 1'000'000);
+  Wait(turn, delay, absl::StrCat(problem, "; next try at ", ClockTime(turn.now.wall + delay)));
+}
+
+// Trying soon would be of no use: as rarely as in a crash loop. A setup ends with it.
+void Instance::RetryLater(Turn& turn, const std::string& problem) {
+  start_failure_ = turn.now.wall;
+  if (assignment().setup()) {
+    return Settle(turn, api::INSTANCE_STATE_FAILED,
+                  absl::StrCat("setup could not be started: ", problem), false);
+  }
+  const absl::Duration retry = RulesOf(spec().restart()).loop_retry;
+  const absl::Duration delay = Backoff({retry, retry, 1, 0.2}).Next(0, turn.node.random.Next());
   Wait(turn, delay, absl::StrCat(problem, "; next try at ", ClockTime(turn.now.wall + delay)));
 }
 

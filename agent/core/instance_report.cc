@@ -125,7 +125,9 @@ void Instance::AddConditions(const NodeContext& node, api::InstanceStatus* statu
   if (spec().has_artifact()) {
     const bool fetched = !artifact_for_.empty() || record_.has_open();
     if (!artifact_problem_.empty()) {
-      AddCondition(status, "ArtifactReady", false, "ArtifactUnavailable", artifact_problem_);
+      AddCondition(status, "ArtifactReady", false,
+                   artifact_lasting_ ? "ArtifactUnusable" : "ArtifactUnavailable",
+                   artifact_problem_);
     } else if (fetched) {
       AddCondition(status, "ArtifactReady", true, "Fetched",
                    absl::StrCat("sha256 ", record_.artifact_sha256()));

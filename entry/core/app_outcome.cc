@@ -29,6 +29,16 @@ bool SetupRuns(const AppView& view) {
   });
 }
 
+// Its code cannot be had, and trying again would not help. Word of the newest statement only: what
+// was wrong before may be mended by it.
+bool LacksCode(const rec::InstanceRecord& record) {
+  const auto& conditions = record.instance().conditions();
+  return HasReported(record) &&
+         std::any_of(conditions.begin(), conditions.end(), [](const auto& c) {
+           return c.type() == "ArtifactReady" && c.reason() == "ArtifactUnusable";
+         });
+}
+
 std::optional<RolloutFailure> FindInstanceFailure(const AppView& view) {
   const bool proven = view.record->good_revision() == view.record->target_revision();
   for (const SlotView& slot : view.slots) {
@@ -36,6 +46,9 @@ std::optional<RolloutFailure> FindInstanceFailure(const AppView& view) {
     const rec::InstanceRecord& target = *slot.target;
     if (HasGivenUp(target, view.target_spec())) {
       return RolloutFailure{"INSTANCE_FAILED", DescribeTrouble(target)};
+    }
+    if (!IsServing(target) && LacksCode(target)) {
+      return RolloutFailure{"ARTIFACT_UNUSABLE", DescribeTrouble(target)};
     }
     if (!proven && !IsServing(target) && IsCrashLooping(target, view.target_spec())) {
       return RolloutFailure{"CRASH_LOOP", DescribeTrouble(target)};

@@ -116,6 +116,7 @@ void FakeAgent::Live(Held& held) {
   }
   status.clear_exit();
   status.clear_next_attempt_time();
+  status.clear_conditions();
   status.set_ready(false);
   status.set_state(api::INSTANCE_STATE_RUNNING);
   switch (behaviours[wanted.revision()]) {
@@ -140,6 +141,17 @@ void FakeAgent::Live(Held& held) {
       status.set_message("exited with code 1");
       status.add_log_tail("no such table");
       break;
+    case Behaviour::kLacksCode: {
+      status.set_state(api::INSTANCE_STATE_PREPARING);
+      status.mutable_next_attempt_time()->set_seconds(1'700'000'300);
+      status.set_message("fetch a.tgz: HTTP status 404; next try at 12:00:00 UTC");
+      api::Condition& condition = *status.add_conditions();
+      condition.set_type("ArtifactReady");
+      condition.set_status(api::CONDITION_STATUS_FALSE);
+      condition.set_reason("ArtifactUnusable");
+      condition.set_message("fetch a.tgz: HTTP status 404");
+      break;
+    }
     case Behaviour::kFails:
       status.set_state(api::INSTANCE_STATE_FAILED);
       status.set_message("command not found: nginx");

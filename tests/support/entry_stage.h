@@ -18,7 +18,15 @@
 namespace appsup::entry {
 
 // How an agent's instances of one revision behave once they should run.
-enum class Behaviour { kReady, kNeverReady, kCrashes, kFails, kCompletes, kIsRefused };
+enum class Behaviour {
+  kReady,
+  kNeverReady,
+  kCrashes,
+  kFails,
+  kCompletes,
+  kIsRefused,
+  kLacksCode,
+};
 
 // An agent as the link protocol shows it, without processes.
 class FakeAgent {

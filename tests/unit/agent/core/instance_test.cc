@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "tests/fake/agent_world.h"
@@ -28,6 +30,19 @@ TEST_CASE("instance: what is assigned runs and is reported ready") {
   CHECK(status.restarts() == 0);
   CHECK(status.pid() == world.RunningOf("a").pid);
   CHECK(status.generation() == 1);
+}
+
+TEST_CASE("instance: a change of its state is noted with uid, name and app") {
+  World world;
+  world.Assign(RunAssignment("a"));
+  const auto notes = world.Seen<Note>();
+  const auto note = std::find_if(notes.begin(), notes.end(),
+                                 [](const Note& it) { return it.event == "instance-state"; });
+  REQUIRE(note != notes.end());
+  const std::map<std::string, std::string> fields(note->fields.begin(), note->fields.end());
+  CHECK(fields.at("instance") == "a");
+  CHECK(fields.at("name") == "projects/default/apps/web/instances/a");
+  CHECK(fields.at("app") == "projects/default/apps/web");
 }
 
 TEST_CASE("instance: a process is started only after its attempt is durable") {
@@ -371,6 +386,40 @@ TEST_CASE("instance: an artifact that cannot be had is a condition, and tried ag
   CHECK(world.RunningOf("a").request.working_dir == "/cache/abc");
   CHECK(world.StatusOf("a").artifact_sha256() == "abc");
   CHECK(world.core->InUse().artifact_folders.contains("/cache/abc"));
+}
+
+TEST_CASE("instance: an artifact that would be the same at each try is tried again seldom") {
+  World world;
+  world.fetches = false;
+  api::Assignment assignment = RunAssignment("a");
+  assignment.mutable_spec()->mutable_artifact()->set_uri("https://files.example/a.tgz");
+  world.Assign(assignment);
+  ArtifactPrepared absent{world.Seen<PrepareArtifact>()[0].token,
+                          absl::NotFoundError("fetch a.tgz: HTTP status 404"), "", ""};
+  absent.lasting = true;
+  world.Handle(absent);
+  world.Advance(absl::Minutes(3));
+  CHECK(world.Seen<PrepareArtifact>().size() == 1);
+  const api::InstanceStatus status = world.StatusOf("a");
+  CHECK(status.state() == api::INSTANCE_STATE_PREPARING);
+  CHECK(status.message().find("fetch a.tgz: HTTP status 404; next try at ") == 0);
+  CHECK(status.has_start_failure_time());
+  REQUIRE(status.conditions_size() == 1);
+  CHECK(status.conditions(0).reason() == "ArtifactUnusable");
+  SECTION("until then") {
+    world.fetches = true;
+    world.Advance(absl::Minutes(4));
+  }
+  SECTION("unless somebody asks for it") {
+    world.Assign(With(assignment, api::DESIRED_STATE_RUN, 2));
+    CHECK(world.Seen<PrepareArtifact>().size() == 1);
+    assignment.set_restart_nonce(1);
+    world.Assign(With(assignment, api::DESIRED_STATE_RUN, 3));
+    world.Advance(absl::Seconds(1));
+    CHECK(world.StatusOf("a").conditions(0).reason() == "Fetching");
+    world.Handle(ArtifactPrepared{world.Seen<PrepareArtifact>()[1].token, {}, "/cache/abc", "abc"});
+  }
+  CHECK(world.Runs("a"));
 }
 
 TEST_CASE("instance: a late answer to an older preparation is ignored") {

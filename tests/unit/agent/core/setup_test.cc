@@ -130,6 +130,25 @@ TEST_CASE("setup: one that could not be started is FAILED") {
   CHECK(world.StatusOf("s").message().find("command 'migrate' was not found") != std::string::npos);
 }
 
+TEST_CASE("setup: without code that could ever be had it is FAILED, and never ran") {
+  World world;
+  world.fetches = false;
+  api::Assignment assignment = SetupAssignment();
+  assignment.mutable_spec()->mutable_artifact()->set_uri("https://files.example/a.tgz");
+  world.Assign(assignment);
+  ArtifactPrepared absent{world.Seen<PrepareArtifact>()[0].token,
+                          absl::NotFoundError("fetch a.tgz: HTTP status 404"), "", ""};
+  absent.lasting = true;
+  world.Handle(absent);
+  world.Advance(absl::Hours(1));
+  CHECK(world.Seen<PrepareArtifact>().size() == 1);
+  CHECK(world.StatusOf("s").state() == api::INSTANCE_STATE_FAILED);
+  CHECK(world.StatusOf("s").message() ==
+        "setup could not be started: fetch a.tgz: HTTP status 404");
+  CHECK_FALSE(world.StatusOf("s").has_exit());
+  CHECK(world.StatusOf("s").attempt() == 0);
+}
+
 TEST_CASE("setup: REMOVE while it runs ends it first") {
   World world;
   world.Assign(SetupAssignment());

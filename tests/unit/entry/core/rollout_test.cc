@@ -170,7 +170,8 @@ TEST_CASE("rollout: an update that fails goes back, and is not tried again") {
       GENERATE(api::UPDATE_STRATEGY_ROLLING, api::UPDATE_STRATEGY_RECREATE));
   stage.AddApp("web", spec);
   stage.Run();
-  stage.Behave(2, GENERATE(Behaviour::kCrashes, Behaviour::kFails, Behaviour::kIsRefused));
+  stage.Behave(2, GENERATE(Behaviour::kCrashes, Behaviour::kFails, Behaviour::kIsRefused,
+                           Behaviour::kLacksCode));
   stage.Update("web", true, EditCommand);
   stage.Run();
   CHECK(stage.app("web").target_revision() == 1);
@@ -253,6 +254,22 @@ TEST_CASE("rollout: an app that keeps ending is backing off and says when it is 
   CHECK(stage.status("web").next_attempt_time().seconds() == 1'700'000'060);
   CHECK(stage.status("web").last_failure().log_tail(0) == "no such table");
   CHECK(stage.condition("web", "Ready")->reason() == "BackingOff");
+}
+
+TEST_CASE("rollout: a first start without its code fails at once and says why") {
+  Stage stage;
+  stage.Behave(1, Behaviour::kLacksCode);
+  stage.AddApp("web", Spec(1));
+  stage.Run();
+  REQUIRE(stage.op("web").has_error());
+  CHECK(stage.op("web").error().code() == static_cast<int>(absl::StatusCode::kFailedPrecondition));
+  CHECK(stage.op("web").error().message().find("HTTP status 404") != std::string::npos);
+  CHECK(stage.status("web").state() == api::APP_STATE_BACKING_OFF);
+  CHECK(stage.condition("web", "ArtifactReady")->reason() == "ArtifactUnusable");
+  stage.Behave(1, Behaviour::kReady);
+  stage.agent("n1").Nudge();
+  stage.Run();
+  CHECK(stage.status("web").state() == api::APP_STATE_RUNNING);
 }
 
 TEST_CASE("rollout: a job that ended well counts as done") {
