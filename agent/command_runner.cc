@@ -21,6 +21,11 @@ constexpr int64_t kOutputBound = 1 << 20;
 constexpr std::streamoff kTailBytes = 4096;
 constexpr size_t kLastLine = 400;
 constexpr size_t kNameLength = 32;
+// What it makes is for all apps of the node to read, whatever the keeper's umask is and whatever
+// modes its tools choose. The shell does not see the command's words.
+constexpr char kInstallScript[] =
+    "umask 022; \"$@\" || exit; PATH=/usr/bin:/bin; "
+    "exec find . ! -type l '(' ! -perm -444 -o -perm -100 ! -perm -111 ')' -exec chmod a+rX '{}' +";
 constexpr char kUnseen[] = "nobody saw how the command ended";
 
 // The last line that is not empty.
@@ -102,9 +107,7 @@ void CommandRunner::RunInstall(const InstallJob& job, InstallRunner::Done done) 
   request.id = {absl::StrCat("install-", Sha256Hex(job.name).substr(0, kNameLength)),
                 ProcessKind::kInstall, NextAttempt()};
   request.app_uid = kInstallUser;
-  // What it makes is for all apps of the node to read, whatever the keeper's umask is. The shell
-  // does not see the command's words.
-  request.command = {"/bin/sh", "-c", "umask 022; exec \"$@\"", "install"};
+  request.command = {"/bin/sh", "-c", kInstallScript, "install"};
   request.command.insert(request.command.end(), job.command.begin(), job.command.end());
   request.env = {{"HOME", job.folder},
                  {"PATH", absl::StrCat(job.folder, ":", job.folder, "/bin:", kPath)}};

@@ -1,5 +1,9 @@
 #include "agent/command_runner.h"
 
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <optional>
 #include <vector>
@@ -29,6 +33,26 @@ class NotingDriver : public Driver {
   std::vector<ProcessId> killed;
   std::vector<ProcessId> acknowledged;
 };
+
+// The exit code of the command; -1 if it did not exit.
+int RunIn(const std::string& folder, const std::vector<std::string>& command) {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::vector<char*> words;
+    for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
+    words.push_back(nullptr);
+    if (chdir(folder.c_str()) == 0) execv(words[0], words.data());
+    _exit(127);
+  }
+  int status = 0;
+  if (waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
+}
+
+mode_t ModeOf(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 ? info.st_mode & 07777 : 0;
+}
 
 struct Fixture {
   Fixture() : loop(*EventLoop::Create()), runner(*loop, clock, driver, dir.File("output")) {
@@ -171,6 +195,29 @@ TEST_CASE("command runner: an install command gets its folder, and its failure i
   f.runner.OnExited(request.id, exit);
   REQUIRE(done);
   CHECK(std::string(done->message()) == "install command exited with code 1");
+}
+
+TEST_CASE("command runner: all apps can read what an install command makes, whatever its modes") {
+  Fixture f;
+  InstallJob job;
+  job.folder = f.dir.File("code");
+  REQUIRE(EnsureDir(job.folder, 0755).ok());
+  const std::string script = GENERATE(
+      "mkdir -m 700 lib; echo x > lib/key; chmod 600 lib/key; echo y > run; chmod 700 run; "
+      "ln -s /nowhere link",
+      "exit 3");
+  job.command = {"sh", "-c", script};
+  job.timeout = absl::Seconds(60);
+  f.runner.RunInstall(job, [](absl::Status) {});
+  const int ended = RunIn(job.folder, f.driver.started[0].command);
+  if (script == "exit 3") {
+    CHECK(ended == 3);
+    return;
+  }
+  CHECK(ended == 0);
+  CHECK(ModeOf(job.folder + "/lib") == 0755);
+  CHECK(ModeOf(job.folder + "/lib/key") == 0644);
+  CHECK(ModeOf(job.folder + "/run") == 0755);
 }
 
 TEST_CASE("command runner: an install command that cannot be started says why") {
