@@ -72,11 +72,9 @@ class ConditionWriter {
     if (input_.plan.unplaced.empty()) {
       const int placed = counts_.slots - counts_.empty;
       if (placed < counts_.slots) {
-        return Write(
-            "Placed", api::CONDITION_STATUS_UNKNOWN, "Waiting",
-            SlotsThat(placed, counts_.slots, "has", "have") +
-                (placed + 1 == counts_.slots ? " a node; the other one waits for what comes first."
-                                             : " a node; the others wait for what comes first."));
+        return Write("Placed", api::CONDITION_STATUS_UNKNOWN, "Waiting",
+                     SlotsThat(placed, counts_.slots, "has", "have") +
+                         " a node; the rest waits for what comes first.");
       }
       return Write("Placed", api::CONDITION_STATUS_TRUE, "Placed",
                    SlotsThat(placed, counts_.slots, "has", "have") + " a node.");
