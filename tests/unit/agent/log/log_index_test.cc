@@ -75,7 +75,7 @@ TEST_CASE("log index: entries of a freed head go first") {
   LogIndex index(dir.File("i"));
   const int count = LogIndex::kMaxEntries;
   const int64_t freed = (count - 100) * 10;
-  for (int i = 0; i < count; ++i) REQUIRE(index.Append(At(i), i * 10, freed).ok());
+  for (int i = 1; i <= count; ++i) REQUIRE(index.Append(At(i), i * 10, freed).ok());
   for (int i = count - 100; i < count; ++i) CHECK(index.Find(At(i)).value() == i * 10);
   CHECK(index.Find(At(50)).value() == 0);
 }
