@@ -101,8 +101,8 @@ class Setup(Case):
         source.write_text("artifact\n")
         source.chmod(0o644)
         artifact = {"uri": f"file://{source}", "unpack": "UNPACK_MODE_NONE"}
-        self.cluster.create_app("inst", ["sh", "-c", "test -s made || exit 9; exec sleep 1000"],
-                                artifact=artifact, install={"command": ["sh", "-c", "cat plain.txt > made; date +%N >> made"]},
+        self.cluster.create_app("inst", ["sh", "-c", "grep -q artifact made || exit 9; exec sleep 1000"],
+                                artifact=artifact, install={"command": ["sh", "-c", "cat plain.txt > made; date +%N >> made; chmod 600 made"]},
                                 restart={"policy": "RESTART_POLICY_NEVER"}, checks={
                                     "readiness": {"exec": {"command": ["test", "-s", "made"]}, "period": "0.1s"}})
         sha256 = hashlib.sha256(b"artifact\n").hexdigest()
