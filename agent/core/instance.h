@@ -105,6 +105,7 @@ class Instance {
   void CancelPreparation(Turn& turn);
   void RetryPreparation(Turn& turn, const std::string& problem);
   void RetryLater(Turn& turn, const std::string& problem);
+  void GiveUpSetup(Turn& turn, const std::string& problem);
   void Wait(Turn& turn, absl::Duration delay, std::string message);
 
   // instance_process.cc: from a process's start to its end.
@@ -134,6 +135,7 @@ class Instance {
   absl::Time start_failure_ = absl::InfinitePast();  // Since its newest process, if any.
   uint64_t token_ = 0;                               // Of the job that is waited for; 0: none.
   int preparation_failures_ = 0;                     // In a row.
+  absl::Duration failing_since_;                     // The first of these failures.
   bool waits_for_release_ = false;  // While waiting: another instance holds what it needs.
   bool waits_for_driver_ = false;
   bool waits_for_log_tail_ = false;

@@ -178,6 +178,11 @@ void Instance::CancelPreparation(Turn& turn) {
 }
 
 void Instance::RetryPreparation(Turn& turn, const std::string& problem) {
+  if (preparation_failures_ == 0) failing_since_ = turn.now.boot;
+  // Somebody waits for a setup, and only its own time limits that.
+  if (assignment().setup() && turn.now.boot - failing_since_ >= SetupTimeout(spec())) {
+    return GiveUpSetup(turn, problem);
+  }
   const RestartRules rules = RulesOf(spec().restart());
   BackoffOptions options{rules.initial_backoff, std::max(rules.initial_backoff, rules.max_backoff),
                          2, 0.2};
@@ -189,14 +194,17 @@ void Instance::RetryPreparation(Turn& turn, const std::string& problem) {
 
 // Trying soon would be of no use: as rarely as in a crash loop. A setup ends with it.
 void Instance::RetryLater(Turn& turn, const std::string& problem) {
+  if (assignment().setup()) return GiveUpSetup(turn, problem);
   start_failure_ = turn.now.wall;
-  if (assignment().setup()) {
-    return Settle(turn, api::INSTANCE_STATE_FAILED,
-                  absl::StrCat("setup could not be started: ", problem), false);
-  }
   const absl::Duration retry = RulesOf(spec().restart()).loop_retry;
   const absl::Duration delay = Backoff({retry, retry, 1, 0.2}).Next(0, turn.node.random.Next());
   Wait(turn, delay, absl::StrCat(problem, "; next try at ", ClockTime(turn.now.wall + delay)));
+}
+
+void Instance::GiveUpSetup(Turn& turn, const std::string& problem) {
+  start_failure_ = turn.now.wall;
+  Settle(turn, api::INSTANCE_STATE_FAILED, absl::StrCat("setup could not be started: ", problem),
+         false);
 }
 
 void Instance::Wait(Turn& turn, absl::Duration delay, std::string message) {

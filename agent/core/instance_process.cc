@@ -68,9 +68,7 @@ void Instance::NotStarted(const std::string& problem, Turn& turn) {
   turn.persist = true;
   phase_ = Phase::kNew;
   if (assignment().setup()) {
-    start_failure_ = turn.now.wall;
-    Settle(turn, api::INSTANCE_STATE_FAILED, absl::StrCat("setup could not be started: ", problem),
-           false);
+    GiveUpSetup(turn, problem);
   } else if (assignment().desired() == api::DESIRED_STATE_RUN) {
     start_failure_ = turn.now.wall;
     Crashed(false, absl::ZeroDuration(), absl::StrCat("could not be started: ", problem), turn);

@@ -149,6 +149,29 @@ TEST_CASE("setup: without code that could ever be had it is FAILED, and never ra
   CHECK(world.StatusOf("s").attempt() == 0);
 }
 
+TEST_CASE("setup: trouble in preparing it that does not pass ends it with its time") {
+  World world;
+  world.fetches = false;
+  api::Assignment assignment = SetupAssignment();
+  assignment.mutable_spec()->mutable_artifact()->set_uri("https://files.example/a.tgz");
+  assignment.mutable_spec()->mutable_setup()->mutable_timeout()->set_seconds(600);
+  world.Assign(assignment);
+  size_t tries = 0;
+  for (int i = 0; i < 20; ++i) {
+    const auto asked = world.Seen<PrepareArtifact>();
+    if (asked.size() > tries) {
+      tries = asked.size();
+      world.Handle(
+          ArtifactPrepared{asked.back().token, absl::UnavailableError("no route"), "", ""});
+    }
+    if (i < 8) CHECK(world.state("s") == api::INSTANCE_STATE_PREPARING);
+    world.Advance(absl::Minutes(1));
+  }
+  CHECK(world.StatusOf("s").state() == api::INSTANCE_STATE_FAILED);
+  CHECK(world.StatusOf("s").message() == "setup could not be started: no route");
+  CHECK(tries < 15);
+}
+
 TEST_CASE("setup: REMOVE while it runs ends it first") {
   World world;
   world.Assign(SetupAssignment());
