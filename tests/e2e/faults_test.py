@@ -286,7 +286,7 @@ class Versions(Case):
         other = "9" + ours[1:]
         code = program.read_bytes()
         old, new = b"\0" + ours.encode() + b"\0", b"\0" + other.encode() + b"\0"
-        self.assertEqual(code.count(old), 1)
+        self.assertGreater(code.count(old), 0)
         program.write_bytes(code.replace(old, new))
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
         self.assertEqual(said, other)
