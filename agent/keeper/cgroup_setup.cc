@@ -30,6 +30,17 @@ std::string OwnPath(const std::string& listing, std::string_view controller) {
   return "";
 }
 
+// A service manager starts a service in the group that it made for it, and cannot where that group
+// hands controllers on. Apps outlive the keeper and its restarts, so theirs lie beside it, in a
+// slice that is the keeper's alone. Empty: there is no such slice.
+std::string SliceOf(const std::string& own) {
+  std::string slice = own.substr(0, own.rfind('/') == std::string::npos ? 0 : own.rfind('/'));
+  std::string_view name = "/appsup.slice";
+  bool ours = slice.size() >= name.size() &&
+              slice.compare(slice.size() - name.size(), name.size(), name) == 0;
+  return ours ? slice : "";
+}
+
 bool HasWord(const std::string& path, const std::string& word) {
   auto text = ReadSmallFile(path);
   if (!text.ok()) return false;
@@ -68,16 +79,17 @@ void Cgroups::Open(const std::string& name, bool use_cgroups) {
 }
 
 void Cgroups::OpenV2(const std::string& mount, const std::string& own, const std::string& name) {
-  std::string here = absl::StrCat(mount, own);
+  std::string slice = SliceOf(own);
+  std::string here = absl::StrCat(mount, slice.empty() ? own : slice);
   std::string base = absl::StrCat(here, "/", name);
   absl::Status made = MakeGroup(base);
   if (!made.ok()) {
     trouble_ = std::string(made.message());
     return;
   }
-  // A group that hands controllers on must not hold processes itself, except the topmost. A service
-  // manager gave us a group of our own (Delegate=yes): the keeper moves to a leaf of it.
-  if (!own.empty()) {
+  // A group that hands controllers on must not hold processes itself, except the topmost: the
+  // keeper moves to a leaf of the group in which it was started.
+  if (!own.empty() && slice.empty()) {
     std::string leaf = absl::StrCat(here, "/keeper");
     absl::Status moved = MakeGroup(leaf);
     if (moved.ok()) moved = WriteSetting(leaf + "/cgroup.procs", "0");

@@ -33,7 +33,7 @@ class Package:
             unittest.addModuleCleanup(shutil.rmtree, cls.dir)
             try:
                 output("cpack", "-G", "DEB", "--config", BIN.parent / "CPackConfig.cmake", "-B", cls.dir,
-                       "-D", "CPACK_CMAKE_GENERATOR=Ninja", cwd=cls.dir)
+                       cwd=cls.dir)
             except subprocess.CalledProcessError as error:
                 raise AssertionError(f"cpack failed:\n{error.stdout}\n{error.stderr}") from None
             cls.file, = cls.dir.glob("appsup_*.deb")
@@ -195,6 +195,7 @@ class Installed(unittest.TestCase):
         # Only what an administrator has to decide is kept: configuration and state, but no process.
         self.apt("remove", "appsup")
         self.assertEqual(self.apps(), [])
+        self.assertEqual(list(self.machine.path("/sys/fs/cgroup").glob("appsup.slice/appsup-*")), [])
         self.assertEqual(self.states(), dict.fromkeys(UNITS, "inactive"))
         for path in (*CONFIGURATION, "/var/lib/appsup/entry/catalog.db", "/var/lib/appsup/agent/identity/node.key"):
             self.assertTrue(self.machine.path(path).exists(), path)
@@ -215,6 +216,9 @@ class Installed(unittest.TestCase):
     def test_apps_outlive_every_service_and_come_back_with_the_machine(self):
         self.install()
         process = self.run_app("steady")
+        # Beside the keeper: systemd cannot start a service again whose group hands controllers on.
+        group = (self.apps()[0] / "cgroup").read_text().strip().splitlines()[-1]
+        self.assertRegex(group, r"^0::.*/appsup\.slice/appsup-[0-9a-f]+/")
         for unit in UNITS:
             self.machine.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", unit)
             wait_for(f"{unit} is started again", lambda: set(self.states().values()) == {"active"})
@@ -242,6 +246,16 @@ class Installed(unittest.TestCase):
         self.machine.run("systemctl", "disable", "--now", "appsup-agent")
         self.install(None, "--reinstall")
         self.assertEqual(self.states(), {"appsup-entry": "active", "appsup-keeper": "active", "appsup-agent": "inactive"})
+
+    def test_services_never_give_up_except_on_their_configuration(self):
+        self.install()
+        for _ in range(7):  # systemd's own limit is 5 in 10 s.
+            self.machine.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", *UNITS)
+            wait_for("all run again", lambda: set(self.states().values()) == {"active"})
+        self.machine.path("/etc/appsup/entry.yaml").write_text("no_such_key: 1\n")
+        self.machine.run("systemctl", "restart", "appsup-entry", check=False)
+        wait_for("it is left alone", lambda: self.states()["appsup-entry"] == "failed")
+        self.assertIn("unknown key no_such_key", self.machine.journal())
 
     def test_a_role_decides_what_runs(self):
         defaults = self.machine.path("/etc/default/appsup")
