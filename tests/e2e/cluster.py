@@ -141,6 +141,12 @@ class Cluster:
                 keeper.process.wait(20 * TIME_FACTOR)
             except subprocess.TimeoutExpired:
                 keeper.kill()
+        for program in [self.entry, *self.keepers.values(), *self.agents.values()]:
+            # What is undefined is told on standard error, whatever file a sanitizer's reports go to.
+            text = program.output() if program else ""
+            found = text.find(": runtime error: ")
+            if found >= 0:
+                problems.append(f"{program.name}: {text[text.rfind(chr(10), 0, found) + 1:][:2000]}")
         if failed:
             for program in [self.entry, *self.keepers.values(), *self.agents.values()]:
                 if program:
