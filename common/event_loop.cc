@@ -131,13 +131,14 @@ void EventLoop::State::ArmTimer() {
 }
 
 void EventLoop::State::RunIo(const epoll_event& event) {
-  if (event.data.u64 == kWakeTag) return;  // RunPosted drains it, under the lock.
-  if (event.data.u64 == kTimerTag) {
+  const uint64_t tag = event.data.u64;  // A copy: the structure is packed.
+  if (tag == kWakeTag) return;          // RunPosted drains it, under the lock.
+  if (tag == kTimerTag) {
     DrainCounter(timer_fd);
     armed_for = absl::InfiniteDuration();
     return;
   }
-  auto found = watches.find(event.data.u64);
+  auto found = watches.find(tag);
   if (found == watches.end()) return;
   // Kept alive should the callback unwatch itself.
   std::shared_ptr<WatchedFd> watch = found->second;

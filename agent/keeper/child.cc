@@ -42,19 +42,20 @@ void ChildTable::ReleasePid(const Child& child) {
 void ChildTable::Erase(Child& child) {
   ReleasePid(child);
   RemoveRecord(child.record);
-  children_.erase(std::string(child.key));
+  children_.erase(children_.find(child.key));  // By position: the key goes with the child.
 }
 
-absl::Status ChildTable::Save(Child& child, const std::string& boot_id) {
+absl::Status ChildTable::Save(Child& child, const std::string& boot_id,
+                              const std::vector<std::string>& log_paths) {
   pb::ProcessRecord record;
   *record.mutable_id() = child.id;
   record.set_app_uid(child.app_uid);
   record.set_boot_id(boot_id);
   record.set_pid(child.pid);
   record.set_start_boot_nanos(child.start_boot_nanos);
-  record.set_cgroup(child.group);
+  record.set_cgroup(child.group());
   *record.mutable_stop() = child.stop_at_exit;
-  for (const LogFile& log : child.logs) record.add_log_paths(log.path());
+  for (const std::string& path : log_paths) record.add_log_paths(path);
   record.set_log_bound_bytes(child.log_bound);
   if (child.state == ChildState::kExited) *record.mutable_exited() = child.exit;
   std::string text = record.SerializeAsString();

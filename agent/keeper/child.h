@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -27,8 +28,7 @@ enum class ChildState { kStarting, kRunning, kDraining, kExited };
 // One process tree, from its spawn to the acknowledgement of its exit.
 struct Child {
   pb::ProcessId id;
-  std::string key;    // Of tables; "uid/kind/attempt", also the marker in the environment.
-  std::string group;  // Of its cgroup.
+  std::string key;  // Of tables; "uid/kind/attempt", also the marker in the environment.
   std::string app_uid;
   ChildState state = ChildState::kStarting;
   bool inherited = false;  // From an earlier keeper: not our child, its exit code cannot be known.
@@ -49,6 +49,8 @@ struct Child {
   Poller::TimerId kill_timer = {};
   Poller::TimerId look_timer = {};  // kDraining without cgroups: looks for the tree again.
   pb::ExitedProcess exit;           // From kDraining on.
+
+  std::string group() const { return ProcessKey(id, '.'); }  // The name of its cgroup.
 };
 
 // All children, by name and by pid, with a record of each in the run folder, for the next keeper.
@@ -70,7 +72,9 @@ class ChildTable {
   // Takes the child and its record away.
   void Erase(Child& child);
 
-  absl::Status Save(Child& child, const std::string& boot_id);
+  // `log_paths`: of logs that the next keeper has to bound.
+  absl::Status Save(Child& child, const std::string& boot_id,
+                    const std::vector<std::string>& log_paths);
   void RemoveRecord(int slot) { records_.Clear(slot); }
 
   // In the order of keys, starting after `after`; stops when `visit` says false.
@@ -79,7 +83,7 @@ class ChildTable {
 
  private:
   RecordFile records_;
-  std::map<std::string, std::unique_ptr<Child>> children_;
+  std::map<std::string_view, std::unique_ptr<Child>> children_;  // By the child's own key.
   std::unordered_map<pid_t, Child*> live_;
 };
 

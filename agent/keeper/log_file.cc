@@ -51,7 +51,7 @@ absl::Status LogFile::Bound(int64_t now, int64_t quiet) {
                 head - punched_) != 0) {
     int64_t bound = bound_;
     bound_ = 0;
-    return SystemError(errno, absl::StrCat("keep log ", path_, " at ", bound, " bytes"));
+    return SystemError(errno, absl::StrCat("keep a log at ", bound, " bytes"));
   }
   punched_ = head;
   return absl::OkStatus();

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "common/unique_fd.h"
@@ -20,11 +20,9 @@ int64_t QuietPause(size_t logs);
 // A log that an app appends to and the keeper bounds. Offsets never move: the head becomes a hole.
 class LogFile {
  public:
-  LogFile(UniqueFd file, std::string path, int64_t bound)
-      : file_(std::move(file)), path_(std::move(path)), bound_(bound) {}
+  LogFile(UniqueFd file, int64_t bound) : file_(std::move(file)), bound_(bound) {}
 
   int fd() const { return file_.get(); }
-  const std::string& path() const { return path_; }
 
   // Punches out what lies more than the bound before the end, and decides when to look again. An
   // error (the file system cannot do it) is returned once; the file is left alone from then on.
@@ -35,7 +33,6 @@ class LogFile {
 
  private:
   UniqueFd file_;
-  std::string path_;
   int64_t bound_;
   int64_t punched_ = 0;
   int64_t size_ = 0;  // As of last_look_.

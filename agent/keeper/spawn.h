@@ -22,7 +22,8 @@ struct SpawnPlan {
   int stdin_fd = -1;               // Not owned.
   int stdout_fd = -1;
   int stderr_fd = -1;
-  int cgroup_fd = -1;  // A v2 group to be born in; -1: none.
+  int cgroup_fd = -1;                  // A v2 group to be born in; -1: none.
+  std::vector<std::string> log_paths;  // For the record.
 };
 
 // A process on its way:

@@ -121,7 +121,8 @@ void Supervisor::SetLimits(uint64_t request, const pb::SetLimitsRequest& limits)
   if (child == nullptr || child->state == ChildState::kExited) {
     return Fail(request, absl::NotFoundError("no such process runs"));
   }
-  absl::Status status = cgroups_.SetLimits(child->group, WithinCeilings(policy_, limits.limits()));
+  absl::Status status =
+      cgroups_.SetLimits(child->group(), WithinCeilings(policy_, limits.limits()));
   if (!status.ok()) return Fail(request, status);
   send_(OkResponse(request));
 }
@@ -183,7 +184,7 @@ void Supervisor::SampleUsage(uint64_t request, const pb::SampleUsageRequest& sam
     }
     last = child.key;
     if (child.state == ChildState::kExited || child.state == ChildState::kStarting) return true;
-    TreeUsage usage = cgroups_.tree_kill() ? cgroups_.Usage(child.group) : sessions[child.pid];
+    TreeUsage usage = cgroups_.tree_kill() ? cgroups_.Usage(child.group()) : sessions[child.pid];
     pb::SampleUsageResponse::Sample& one = *page.add_samples();
     *one.mutable_id() = child.id;
     one.set_cpu_micros(usage.cpu_micros);

@@ -52,7 +52,7 @@ void Supervisor::KillChild(Child& child) {
   child.kill_timer = {};
   child.kill_deadline = BootNanos();
   if (cgroups_.tree_kill()) {
-    cgroups_.Kill(child.group);
+    cgroups_.Kill(child.group());
   } else {
     KillTree(SessionOf(child), child.key);
   }
@@ -123,7 +123,7 @@ void Supervisor::OnMainEnded(Child& child) {
     KillChild(child);
   }
   if (cgroups_.tree_kill()) {
-    child.events = cgroups_.OpenEvents(child.group);
+    child.events = cgroups_.OpenEvents(child.group());
     if (child.events.valid()) {
       // If this fails, the timer below still looks.
       absl::Status watched =
@@ -147,7 +147,7 @@ void Supervisor::LookAtRest(Child& child) {
 
 bool Supervisor::TreeIsEmpty(Child& child) {
   if (child.events.valid()) return !Cgroups::Populated(child.events.get());
-  if (cgroups_.tree_kill()) return !cgroups_.Populated(child.group);
+  if (cgroups_.tree_kill()) return !cgroups_.Populated(child.group());
   if (!child.inherited && NoUnknownChildren()) return true;
   return FindTree(SessionOf(child), child.key).empty();
 }
@@ -174,8 +174,8 @@ bool Supervisor::NoUnknownChildren() {
 }
 
 void Supervisor::SignalRest(Child& child) {
-  std::vector<pid_t> members =
-      cgroups_.tree_kill() ? cgroups_.Members(child.group) : FindTree(SessionOf(child), child.key);
+  std::vector<pid_t> members = cgroups_.tree_kill() ? cgroups_.Members(child.group())
+                                                    : FindTree(SessionOf(child), child.key);
   for (pid_t pid : members) kill(pid, child.stopping_with);
 }
 
@@ -189,13 +189,13 @@ void Supervisor::Finish(Child& child) {
   CancelTimers(child);
   if (child.events.valid()) poller_.Unwatch(child.events.get());
   child.events.Reset();
-  child.exit.set_out_of_memory(cgroups_.OutOfMemory(child.group));
-  cgroups_.Remove(child.group);
+  child.exit.set_out_of_memory(cgroups_.OutOfMemory(child.group()));
+  cgroups_.Remove(child.group());
   for (LogFile& log : child.logs) log.Bound(0, 0).IgnoreError();  // Told by BoundLogs, if at all.
   child.logs.clear();
   child.logs.shrink_to_fit();
   child.state = ChildState::kExited;
-  absl::Status saved = children_.Save(child, boot_id_);
+  absl::Status saved = children_.Save(child, boot_id_, {});
   if (!saved.ok()) {
     Report("error", "exit-not-recorded",
            {{"instance", child.id.instance_uid()},

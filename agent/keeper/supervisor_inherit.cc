@@ -22,7 +22,6 @@ void Supervisor::Inherit(int slot, const pb::ProcessRecord& record) {
   auto fresh = std::make_unique<Child>();
   fresh->id = record.id();
   fresh->key = ProcessKey(record.id());
-  fresh->group = ProcessKey(record.id(), '.');
   fresh->record = slot;
   fresh->app_uid = record.app_uid();
   fresh->inherited = true;
@@ -36,7 +35,7 @@ void Supervisor::Inherit(int slot, const pb::ProcessRecord& record) {
   child.log_bound = record.log_bound_bytes();
   for (const std::string& path : record.log_paths()) {
     auto file = OpenLog(policy_, path);
-    if (file.ok()) child.logs.emplace_back(*std::move(file), path, child.log_bound);
+    if (file.ok()) child.logs.emplace_back(*std::move(file), child.log_bound);
   }
   WatchInherited(child);
   LookAtLogs(BootNanos());

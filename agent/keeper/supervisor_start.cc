@@ -101,14 +101,15 @@ absl::Status Supervisor::OpenLogs(const pb::SpawnRequest& spawn, Child& child, S
   for (auto [path, fd] : {std::pair{&spawn.stdout_path(), &plan->stdout_fd},
                           {&spawn.stderr_path(), &plan->stderr_fd}}) {
     if (path->empty()) continue;
-    if (!child.logs.empty() && child.logs[0].path() == *path) {
+    if (!child.logs.empty() && *path == spawn.stdout_path()) {
       *fd = child.logs[0].fd();
       continue;
     }
     auto file = OpenLog(policy_, *path);
     if (!file.ok()) return file.status();
     *fd = file->get();
-    child.logs.emplace_back(*std::move(file), *path, child.log_bound);
+    child.logs.emplace_back(*std::move(file), child.log_bound);
+    plan->log_paths.push_back(*path);
   }
   return absl::OkStatus();
 }
@@ -118,7 +119,6 @@ absl::Status Supervisor::Launch(const FreshSpawn& fresh) {
   auto child = std::make_unique<Child>();
   child->id = spawn.id();
   child->key = ProcessKey(spawn.id());
-  child->group = ProcessKey(spawn.id(), '.');
   child->app_uid = spawn.app_uid();
   child->stop_at_exit = spawn.stop();
   child->waiters.push_back(fresh.request);
@@ -141,12 +141,12 @@ absl::Status Supervisor::Launch(const FreshSpawn& fresh) {
     if (folder.adopt_tree()) plan.adopt.push_back(folder.path());
   }
   if (absl::Status s = OpenLogs(spawn, *child, &plan); !s.ok()) return s;
-  auto group = cgroups_.Make(child->group, WithinCeilings(policy_, spawn.limits()));
+  auto group = cgroups_.Make(child->group(), WithinCeilings(policy_, spawn.limits()));
   if (!group.ok()) return group.status();
   plan.cgroup_fd = group->get();
   absl::Status status = ForkAndRelease(plan, *child);
   if (!status.ok()) {
-    cgroups_.Remove(child->group);
+    cgroups_.Remove(child->group());
     return status;
   }
   Child& added = children_.Add(std::move(child));
@@ -159,12 +159,12 @@ absl::Status Supervisor::ForkAndRelease(const SpawnPlan& plan, Child& child) {
   auto spawned = Fork(policy_, plan);
   if (!spawned.ok()) return spawned.status();
   child.pid = spawned->pid;
-  absl::Status status = cgroups_.Join(child.group, child.pid);
+  absl::Status status = cgroups_.Join(child.group(), child.pid);
   auto info = ReadProcess(child.pid);
   if (status.ok()) status = info.status();
   if (status.ok()) {
     child.start_boot_nanos = info->start_boot_nanos;
-    status = children_.Save(child, boot_id_);
+    status = children_.Save(child, boot_id_, plan.log_paths);
   }
   if (status.ok()) status = OpenGate(*spawned);
   if (!status.ok()) {
@@ -208,7 +208,7 @@ void Supervisor::OnStartFailed(Child& child, const absl::Status& why) {
           {"process", child.key},
           {"error", std::string(why.message())}});
   CancelTimers(child);
-  cgroups_.Remove(child.group);
+  cgroups_.Remove(child.group());
   for (uint64_t request : std::exchange(child.waiters, {})) Fail(request, why);
   children_.Erase(child);
 }

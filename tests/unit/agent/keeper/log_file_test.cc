@@ -37,7 +37,7 @@ TEST_CASE("log file: the head beyond the bound becomes a hole, and the end stays
   UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   const std::string piece(4 * kMiB, 'x');
   const int fd = file.get();
-  LogFile log(std::move(file), path, kMiB);
+  LogFile log(std::move(file), kMiB);
   CHECK(log.next_look() == 0);
   int64_t now = 1000 * kMilli;
   for (int i = 0; i < 3; ++i) {
