@@ -144,7 +144,7 @@ class Installed(unittest.TestCase):
 
     def install(self, file=None, *options):
         self.machine.put(file or self.package.file, "/root/appsup.deb")
-        return self.apt("install", *options, "/root/appsup.deb")
+        return self.apt("install", "--no-install-recommends", *options, "/root/appsup.deb")
 
     def appsup(self, *arguments, **kwargs):
         return self.machine.run("appsup", *arguments, **kwargs).stdout
