@@ -238,6 +238,7 @@ class Installed(unittest.TestCase):
             "kind": "App", "name": "polite", "spec": {"stop": {"signal": "SIGINT", "grace_period": "20s"}, "runtime": {
                 "process": {"command": ["sh", "-c", "trap 'echo by INT >/tmp/told; exit 0' INT; trap : TERM; while :; do sleep 0.2; done"]}}}}))
         self.appsup("apply", "-f", "/root/app.yaml")
+        self.machine.run("systemctl", "stop", *UNITS)  # Nobody watches it now, and still it is not forgotten.
         self.apt("remove", "appsup")
         self.assertEqual(self.machine.path("/tmp/told").read_text(), "by INT\n")
 
