@@ -118,7 +118,7 @@ MUTANTS = [
           "link: assignments are answered after they are durable"),
     agent("agent_core_link.cc", "a deposed leader is obeyed",
           "if (!newest || message.epoch() < it->epoch()) {", "if (!newest) {",
-          "link: a lower epoch of a known timeline is refused, also after a crash"),
+          "link: a lower epoch of the newest timeline is refused"),
     agent("agent_core_link.cc", "a lower generation is taken",
           "if (assignment.generation() < old.generation()) return;", "",
           "link: a lower generation than held is ignored, the same one does nothing"),

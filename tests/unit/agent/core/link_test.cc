@@ -328,6 +328,17 @@ TEST_CASE("link: a lower epoch of a known timeline is refused, also after a cras
   CHECK(world.Seen<CloseLink>()[0].reason.find("has obeyed epoch 2") != std::string::npos);
 }
 
+TEST_CASE("link: a lower epoch of the newest timeline is refused") {
+  World world;
+  world.Disconnect();
+  world.Connect("t2", 3);
+  world.Disconnect();
+  world.Connect("t2", 2);
+  CHECK_FALSE(world.core->figures().connected);
+  REQUIRE(world.Seen<CloseLink>().size() == 1);
+  CHECK(world.Seen<CloseLink>()[0].reason.find("has obeyed epoch 3") != std::string::npos);
+}
+
 TEST_CASE("link: an assignment of a deposed leader is not obeyed") {
   World world;
   world.Disconnect();

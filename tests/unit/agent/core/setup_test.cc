@@ -141,6 +141,8 @@ TEST_CASE("setup: without code that could ever be had it is FAILED, and never ra
   absent.lasting = true;
   world.Handle(absent);
   world.Advance(absl::Hours(1));
+  assignment.set_generation(assignment.generation() + 1);
+  world.Assign(assignment);
   CHECK(world.Seen<PrepareArtifact>().size() == 1);
   CHECK(world.StatusOf("s").state() == api::INSTANCE_STATE_FAILED);
   CHECK(world.StatusOf("s").message() ==
