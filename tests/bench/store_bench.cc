@@ -76,15 +76,16 @@ class OurWriter : public Writer {
     while (!led_) changed_.Wait(&mutex_);
   }
 
-  // All callers come at once, as the calls of one flush do, and wait for their write.
+  // What callers ask for at once is one flush of the core, and so one transaction.
   void Write(int callers) override {
+    entry::Transaction transaction;
+    transaction.first_index = given_ + 1;
     for (int i = 0; i < callers; ++i) {
-      entry::Transaction transaction;
-      transaction.first_index = transaction.last_index = ++given_;
-      transaction.rows.push_back({"instance", Key(given_), kRow});
+      transaction.rows.push_back({"instance", Key(++given_), kRow});
       transaction.changes.push_back({given_, kEvent});
-      thread_->Commit(1, std::move(transaction));
     }
+    transaction.last_index = given_;
+    thread_->Commit(1, std::move(transaction));
     MutexLock lock(&mutex_);
     while (durable_ < given_) changed_.Wait(&mutex_);
   }
