@@ -122,7 +122,8 @@ class Survival(unittest.TestCase):
         self.assertEqual(process_start(pid), started)
         self.cluster.entry.start()
         self.cluster.wait_entry()
-        self.cluster.agents["n1"].start()
+        agent = self.cluster.agents["n1"].start()
+        wait_for("the new agent's link", lambda: agent.output().count(" link-open ") == 2)
         self.cluster.wait_node("n1")
         self.assertEqual((self.pid("a"), process_start(pid)), (pid, started))
 

@@ -21,7 +21,9 @@ CHECKS = ("layering", "banned_calls", "sizes", "headers", "format", "test_names"
 UNIT = re.compile(r"test_unit_|test_simulation$|fuzz_")
 PROGRAM_LIMIT = 900  # seconds for one test program or script
 # End-to-end scripts that the instrumented programs run too: the ways through them that are seldom taken.
-ASAN_SCRIPTS = ("bad_input_test.py", "faults_test.py", "lifecycle_test.py", "survival_test.py")
+ASAN_SCRIPTS = ("artifact_test.py", "bad_input_test.py", "drain_test.py", "events_test.py", "faults_test.py",
+                "lifecycle_test.py", "logs_test.py", "restart_test.py", "setup_test.py", "stop_test.py",
+                "survival_test.py", "update_test.py")
 ASAN_TIME_FACTOR = 3  # for the deadlines inside scripts
 
 
