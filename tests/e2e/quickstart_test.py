@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 import urllib.request
 
@@ -79,15 +80,15 @@ class Place(unittest.TestCase):
 class Starts:
     """What holds for every user."""
 
-    def start(self, *more):
-        arguments = ("--bin", self.dir / "bin", "--dir", self.state, "--port-base", self.port, *more)
-        out = open(self.dir / "output", "w+", encoding="utf-8")
+    def start(self, *more, port=None, log="output"):
+        arguments = ("--bin", self.dir / "bin", "--dir", self.state, "--port-base", port or self.port, *more)
+        out = open(self.dir / log, "w+", encoding="utf-8")
         self.addCleanup(out.close)
         process = subprocess.Popen(self.command(*arguments), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                    env=self.environment(), cwd=self.home, start_new_session=True,
                                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.addCleanup(self.end, process)
-        return process, lambda: (self.dir / "output").read_text()
+        return process, lambda: (self.dir / log).read_text()
 
     @staticmethod
     def end(process):
@@ -111,10 +112,13 @@ class Starts:
         self.assertIsNone(process.poll(), output())
         return process, output
 
+    def appsup(self, *arguments):
+        return subprocess.run([self.dir / "bin/appsup", "--server", f"unix:{self.state}/entry/run/appsup/api.sock",
+                               *arguments], capture_output=True, text=True, check=True).stdout
+
     def conditions(self, app):
-        done = subprocess.run([self.dir / "bin/appsup", "--server", f"unix:{self.state}/entry/run/appsup/api.sock",
-                               "get", "apps", app, "-o", "json"], capture_output=True, text=True, check=True)
-        return {condition["type"]: condition for condition in json.loads(done.stdout)["status"]["conditions"]}
+        status = json.loads(self.appsup("get", "apps", app, "-o", "json"))["status"]
+        return {condition["type"]: condition for condition in status["conditions"]}
 
     def test_once_then_again_and_to_the_end(self):
         process, output = self.start("--once")
@@ -139,12 +143,46 @@ class Starts:
                 break
         self.assertLessEqual(quickest, SECOND_START * TIME_FACTOR)
 
-    def test_a_second_one_is_told_of_the_first(self):
+    def test_a_second_one_is_told_of_the_first_and_resets_nothing(self):
         first, output = self.serve()
-        second, _ = self.start()
-        self.assertEqual(second.wait(LIMIT), 1)
-        self.assertIn("is in use", output())
-        self.assertEqual(self.interrupt(first), 0)
+        catalog = self.state / "entry/var/lib/appsup/entry/catalog.db"
+        for options in ({}, {"port": free_ports(3)}):  # The same ports; the same folder, by other ports.
+            second, told = self.start("--reset", **options, log="second")
+            self.assertEqual(second.wait(LIMIT), 1, told())
+            self.assertIn("is in use", told())
+            self.assertTrue(catalog.exists(), told())
+        self.assertIn("hello", self.appsup("get", "apps"))
+        self.assertEqual(self.interrupt(first), 0, output())
+        self.nothing_is_left()
+
+    def test_a_reset_keeps_nothing_of_the_last_start(self):
+        process, output = self.serve()
+        self.appsup("run", "--no-wait", "--name", "mine", "--", "sleep", "1000")
+        self.assertEqual(self.interrupt(process), 0, output())
+        process, output = self.start("--reset")
+        wait_for("it serves", lambda: "Ctrl-C stops everything" in output() or process.poll() is not None, LIMIT)
+        self.assertNotIn("State of an earlier start", output())
+        self.assertNotIn("mine", self.appsup("get", "apps"))
+        self.assertEqual(self.interrupt(process), 0, output())
+
+    def test_a_folder_of_somebody_else_is_left_alone(self):
+        letter = self.state / "letter"
+        letter.write_text("dear friend")
+        for options in ((), ("--reset",), ("--once", "--reset")):
+            process, output = self.start(*options)
+            self.assertEqual(process.wait(LIMIT), 64, output())
+            self.assertIn(f"{self.state} is not empty", output())
+            self.assertEqual([path.name for path in self.state.iterdir()], ["letter"])
+        self.assertEqual(letter.read_text(), "dear friend")
+
+    def test_an_app_that_does_not_end_is_not_left_behind(self):
+        process, output = self.serve()
+        self.appsup("run", "--name", "stubborn", "--", "/bin/sh", "-c", f'trap "" TERM; : {self.state}/x; sleep 1000')
+        stubborn = [line for line in processes_below(self.state) if 'trap "" TERM' in line]
+        self.assertEqual(len(stubborn), 1, stubborn)
+        began = time.monotonic()
+        self.assertEqual(self.interrupt(process), 0, output())
+        self.assertLess(time.monotonic() - began, 25 * TIME_FACTOR)  # Its grace alone is 30 s.
         self.nothing_is_left()
 
     def test_a_program_that_ends_ends_all(self):
@@ -173,6 +211,18 @@ class AsRoot(Starts, Place):
                   if "server.py" in line}
         self.assertEqual(len(owners), 1)  # Both copies of one app: a user of its own, and not root.
         self.assertNotIn(0, owners)
+
+
+class DefaultFolder(Place):
+    uid = UID if os.geteuid() == 0 else None
+
+    def test_the_default_folder_is_made_and_emptied(self):
+        for _ in range(2):  # Absent; of an earlier start.
+            done = subprocess.run(self.command("--once", "--reset", "--bin", self.dir / "bin", "--port-base", self.port),
+                                  capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL,
+                                  env=self.environment())
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertTrue((self.home / ".local/state/appsup-quickstart/.appsup-quickstart").exists())
 
 
 class MissingPackages(Place):
