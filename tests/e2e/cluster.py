@@ -134,13 +134,16 @@ class Cluster:
                 problems.append(f"{program.name} ended with {program.process.returncode}:\n{program.output()[-2000:]}")
             elif program:
                 program.kill()
+        for _ in range(2):  # The second SIGTERM lets it kill the apps that do not end; killed, it would leave them.
+            for keeper in self.keepers.values():
+                keeper.kill(signal.SIGTERM, wait=False)
+            for keeper in self.keepers.values():
+                try:
+                    keeper.process.wait(10 * TIME_FACTOR)
+                except subprocess.TimeoutExpired:
+                    pass
         for keeper in self.keepers.values():
-            keeper.kill(signal.SIGTERM, wait=False)
-        for keeper in self.keepers.values():
-            try:
-                keeper.process.wait(20 * TIME_FACTOR)
-            except subprocess.TimeoutExpired:
-                keeper.kill()
+            keeper.kill()
         for program in [self.entry, *self.keepers.values(), *self.agents.values()]:
             # What is undefined is told on standard error, whatever file a sanitizer's reports go to.
             text = program.output() if program else ""
