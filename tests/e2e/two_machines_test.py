@@ -2,10 +2,11 @@
 """Two machines: an entry and a node in network namespaces of their own, joined by a pasted line and mTLS."""
 import os
 import pathlib
+import shutil
 import subprocess
 import unittest
 
-from cluster import CallError, Cluster, Program, wait_for
+from cluster import SOURCE, CallError, Cluster, wait_for
 
 ENTRY_IP, NODE_IP = "10.77.0.1", "10.77.0.2"
 
@@ -123,13 +124,21 @@ class Doors(unittest.TestCase):
     def test_a_hosted_app_that_tries_the_doors_fails(self):
         if os.geteuid() != 0:
             self.skipTest("requires: root, without it apps run as the same user")
-        script = (f"import socket,sys\n"
-                  f"s = socket.socket(socket.AF_UNIX)\n"
-                  f"try: s.connect({str(self.cluster.socket)!r}); print('OPEN socket')\n"
-                  f"except OSError as e: print('closed socket', e.errno)\n"
-                  f"try: print('OPEN token', open({str(self.cluster.root)!r} + '/var/lib/appsup/entry/admin.token').read())\n"
-                  f"except OSError as e: print('closed token', e.errno)\n"
-                  f"print('done', flush=True)\n")
+        # The cluster's folder is open to all: what refuses is what the programs made in it.
+        grpcurl = shutil.copy2(shutil.which("grpcurl"), self.cluster.bin / "grpcurl")
+        node = self.cluster.dir / "n1"
+        doors = {"socket": self.cluster.socket, "keeper": node / "run/appsup/keeper/keeper.sock"}
+        files = {"token": self.cluster.root / "var/lib/appsup/entry/admin.token",
+                 "ca-key": self.cluster.root / "var/lib/appsup/entry/ca/ca.key",
+                 "node-key": node / "var/lib/appsup/agent/identity/node.key"}
+        for path in (*doors.values(), *files.values()):
+            self.assertTrue(path.exists(), path)
+        tcp = [str(grpcurl), "-plaintext", "-max-time", "10", f"127.0.0.1:{self.cluster.api_port}",
+               "appsupervisor.v1.EnvironmentService/ListEnvironments"]
+        # Without reflection grpcurl would not know the method, and its error would prove nothing.
+        tcp[1:1] = ["-import-path", str(self.protos()), "-proto", "appsupervisor/v1/environment_service.proto"]
+        script = THIEF.format(doors={name: str(path) for name, path in doors.items()},
+                              files={name: str(path) for name, path in files.items()}, tcp=tcp)
         self.cluster.create_app("thief", ["python3", "-c", script], restart={"policy": "RESTART_POLICY_NEVER"}, wait=False)
 
         def said():
@@ -138,8 +147,15 @@ class Doors(unittest.TestCase):
             text = b"".join(base64.b64decode(p.get("data", "")) for p in pieces).decode()
             return text if "done" in text else None
         text = wait_for("the app tried", said)
-        self.assertIn("closed socket 13", text)
-        self.assertIn("closed token 13", text)
+        self.assertNotIn("OPEN", text)
+        for name in (*doors, *files):
+            self.assertIn(f"closed {name} 13", text)
+        self.assertRegex(text, r"closed tcp [^0].*Unauthenticated")
+
+    def protos(self):
+        folder = self.cluster.dir / "proto"
+        shutil.copytree(SOURCE / "proto", folder)  # The checkout may be closed to the app's user.
+        return folder
 
     def test_tcp_needs_the_token_even_on_loopback(self):
         address = f"127.0.0.1:{self.cluster.api_port}"
@@ -151,6 +167,29 @@ class Doors(unittest.TestCase):
         self.cluster.call("AppService/ListApps", {"parent": "projects/-"}, address=address,
                           token=token_file.read_text().strip())
 
+
+# Says of each way in whether it is open.
+THIEF = """
+import socket, subprocess
+for name, path in {doors}.items():
+    try:
+        socket.socket(socket.AF_UNIX).connect(path)
+        print("OPEN", name)
+    except OSError as error:
+        print("closed", name, error.errno)
+for name, path in {files}.items():
+    try:
+        open(path).read()
+        print("OPEN", name)
+    except OSError as error:
+        print("closed", name, error.errno)
+try:
+    done = subprocess.run({tcp}, capture_output=True, text=True)
+    answer = done.stderr.replace(chr(10), " ")
+    print("OPEN tcp" if done.returncode == 0 else f"closed tcp {{done.returncode}} {{answer}}")
+finally:
+    print("done", flush=True)
+"""
 
 WEB = """
 import http.server, os
