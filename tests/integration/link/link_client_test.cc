@@ -1,14 +1,9 @@
 // The agent's end of the link against an entry that does what the test says.
 #include "agent/link/link_client.h"
 
-#include <atomic>
 #include <catch2/catch.hpp>
 
-#include "agent/link/identity.h"
-#include "common/rpc/credentials.h"
-#include "common/rpc/server.h"
-#include "entry/security/ca.h"
-#include "tests/support/temp_dir.h"
+#include "tests/integration/link/scripted_entry.h"
 #include "tests/support/wait.h"
 
 namespace appsup::testing {
@@ -16,116 +11,21 @@ namespace {
 
 namespace v1 = ::appsupervisor::v1;
 
-// The other side: takes every stream and lets the test write to the newest.
-class ScriptedEntry {
- public:
-  ScriptedEntry(const entry::Ca& ca, const std::string& state_dir, const std::string& address) {
-    REQUIRE(ca.EnsureServerCertificate(state_dir, {}, absl::Now()).ok());
-    const entry::ServerTlsPaths tls = entry::ServerTlsFiles(state_dir);
-    rpc::ServerOptions options;
-    options.listeners = {
-        {address, rpc::FileServerCredentials(tls.key, tls.certificate, tls.ca, true)}};
-    auto accept = [this](const std::shared_ptr<rpc::ServerCall>& call) {
-      MutexLock lock(&mutex_);
-      call_ = call;
-      ++streams_;
-      call->Read();
-      return std::make_shared<Sink>(*this);
-    };
-    auto started = rpc::Server::Start(
-        options, {{v1::ConnectRequest::descriptor()->file()->service(0), accept}});
-    REQUIRE(started.ok());
-    server_ = std::move(*started);
-  }
-
-  std::string address() const { return "127.0.0.1:" + std::to_string(server_->port(0)); }
-
-  int streams() {
-    MutexLock lock(&mutex_);
-    return streams_;
-  }
-  int written() {
-    MutexLock lock(&mutex_);
-    return written_;
-  }
-  int received() {
-    MutexLock lock(&mutex_);
-    return received_;
-  }
-
-  void Say(const v1::ConnectResponse& message) {
-    MutexLock lock(&mutex_);
-    if (call_ != nullptr) call_->Write(message);
-  }
-  void SayGoodbye(const v1::Goodbye& goodbye) {
-    v1::ConnectResponse message;
-    *message.mutable_goodbye() = goodbye;
-    MutexLock lock(&mutex_);
-    call_->Write(message);
-    call_->Finish(absl::UnavailableError("goodbye"));
-  }
-  // From now on writes again whenever the transport took a message.
-  void Flood(const v1::ConnectResponse& message) {
-    MutexLock lock(&mutex_);
-    flood_ = message;
-    flooding_ = true;
-    call_->Write(message);
-  }
-
- private:
-  struct Sink : rpc::CallSink {
-    explicit Sink(ScriptedEntry& owner) : owner(owner) {}
-    void OnMessage(std::unique_ptr<google::protobuf::Message>) override {
-      MutexLock lock(&owner.mutex_);
-      ++owner.received_;
-      if (owner.call_ != nullptr) owner.call_->Read();
-    }
-    void OnReadsDone() override {}
-    void OnWritten() override {
-      MutexLock lock(&owner.mutex_);
-      ++owner.written_;
-      if (owner.flooding_ && owner.call_ != nullptr) owner.call_->Write(owner.flood_);
-    }
-    void OnDone() override {
-      MutexLock lock(&owner.mutex_);
-      owner.call_.reset();
-    }
-    ScriptedEntry& owner;
-  };
-
-  Mutex mutex_;
-  std::shared_ptr<rpc::ServerCall> call_ ABSL_GUARDED_BY(mutex_);
-  v1::ConnectResponse flood_ ABSL_GUARDED_BY(mutex_);
-  bool flooding_ ABSL_GUARDED_BY(mutex_) = false;
-  int streams_ ABSL_GUARDED_BY(mutex_) = 0;
-  int written_ ABSL_GUARDED_BY(mutex_) = 0;
-  int received_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::unique_ptr<rpc::Server> server_;
-};
-
-// A CA, a node's identity, and a link client whose events are kept.
+// A link client whose events are kept.
 class Stage {
  public:
-  Stage() : ca_(*entry::Ca::OpenOrCreate(dir_.File("ca"), absl::Now())) {
-    const auto key = CreateKeyAndCsr("n1");
-    agent::Identity identity;
-    identity.key_pem = key->key_pem;
-    identity.certificate_pem = *ca_.SignNode(key->csr_pem, "n1", "u1", absl::Now());
-    identity.ca_pem = ca_.certificate_pem();
-    REQUIRE(agent::WriteIdentity(dir_.File("identity"), identity).ok());
-  }
   ~Stage() {
     if (client != nullptr) client->Stop();
   }
 
   std::unique_ptr<ScriptedEntry> NewEntry(const std::string& address = "127.0.0.1:0") {
-    return std::make_unique<ScriptedEntry>(ca_, dir_.File("ca"), address);
+    return std::make_unique<ScriptedEntry>(node_, address);
   }
 
   void StartClient(const std::string& entry) {
     agent::LinkOptions options;
     options.entry = entry;
-    options.identity_dir = dir_.File("identity");
+    options.identity_dir = node_.identity_dir();
     client = std::make_unique<agent::LinkClient>(options, clock_, random_,
                                                  [this](agent::LinkEvent event) {
                                                    MutexLock lock(&mutex_);
@@ -158,8 +58,7 @@ class Stage {
   std::unique_ptr<agent::LinkClient> client;
 
  private:
-  TempDir dir_;
-  entry::Ca ca_;
+  ScriptedNode node_;
   SystemClock clock_;
   SystemRandom random_;
   Mutex mutex_;
