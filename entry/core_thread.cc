@@ -35,6 +35,12 @@ std::string Shortened(std::string text) {
   return text.substr(0, cut) + "…";
 }
 
+void Write(const Note& note) {
+  std::vector<LogField> fields;
+  for (const auto& [key, value] : note.fields) fields.emplace_back(key, value);
+  LogFields(note.warning ? LogLevel::kWarning : LogLevel::kInfo, note.event, fields);
+}
+
 }  // namespace
 
 CoreThread::CoreThread(CoreOptions options, Clock& clock, Random& random, Metrics& metrics)
@@ -175,6 +181,7 @@ void CoreThread::Perform(Effect effect) {
                  [this](SendToAgent& send) { shell_.send_to_agent(send); },
                  [this](CloseAgent& close) { shell_.close_agent(close); },
                  [this](SetTimer& timer) { SetTimerAt(timer.at); },
+                 [](Note& note) { Write(note); },
              },
              effect);
 }
@@ -211,7 +218,8 @@ void CoreThread::Failed(uint64_t term, const absl::Status& status) {
   core_->Handle(CommitFailed{status}, clock_.Now());
   for (Effect& effect : core_->Flush(clock_.Now())) {
     // Nothing that rests upon the failed commit may be made durable or sent.
-    if (std::holds_alternative<Reply>(effect) || std::holds_alternative<StreamEnd>(effect)) {
+    if (std::holds_alternative<Reply>(effect) || std::holds_alternative<StreamEnd>(effect) ||
+        std::holds_alternative<Note>(effect)) {
       Perform(std::move(effect));
     }
   }

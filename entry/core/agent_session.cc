@@ -28,6 +28,7 @@ absl::StatusOr<bool> AgentSession::AddHello(const api::Hello& part) {
 
 void AgentSession::Open(api::Welcome welcome, bool grants_held) {
   phase_ = Phase::kOpen;
+  name_ = welcome.session();
   welcome_ = std::move(welcome);
   grants_held_ = grants_held;
   assignments_.Open();

@@ -38,6 +38,7 @@ class AgentSession {
   Phase phase() const { return phase_; }
   SessionId id() const { return connected_.session; }
   const std::string& node() const { return node_; }  // "nodes/n".
+  const std::string& name() const { return name_; }  // As Welcome says; empty until Open.
   const AgentConnected& connected() const { return connected_; }
 
   // Collects the parts of Hello. Returns whether it is complete; an error ends the session.
@@ -101,6 +102,7 @@ class AgentSession {
 
   const AgentConnected connected_;
   const std::string node_;
+  std::string name_;
   Phase phase_ = Phase::kHello;
   api::Hello hello_;
   bool hello_began_ = false;

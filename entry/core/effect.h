@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -64,7 +66,14 @@ struct SetTimer {
   absl::Duration at;
 };
 
+// A line for the log: one per transition, once what it tells of is durable.
+struct Note {
+  bool warning = false;
+  std::string event;  // kebab-case.
+  std::vector<std::pair<std::string, std::string>> fields;
+};
+
 using Effect = std::variant<Commit, Reply, StreamMessage, StreamEnd, ReadChanges, SendToAgent,
-                            CloseAgent, SetTimer>;
+                            CloseAgent, SetTimer, Note>;
 
 }  // namespace appsup::entry

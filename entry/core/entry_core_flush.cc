@@ -1,9 +1,11 @@
 // EntryCore::Flush: from what changed to what the shell has to do.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/check.h"
 #include "entry/core/entry_core_state.h"
+#include "entry/core/notes.h"
 #include "entry/core/reconcile.h"
 
 namespace appsup::entry {
@@ -26,10 +28,13 @@ std::vector<Effect> EntryCore::Flush(const Moment& now) {
     s.housekeeping->LimitOperations();
     std::vector<Effect> logs = s.CollectLogs(now);
     std::vector<Effect> to_agents = s.sessions->Collect(now);
+    std::vector<Note> notes = s.sessions->TakeNotes();
+    std::ranges::move(NotesOfChanges(s.catalog), std::back_inserter(notes));
     s.TakeTransaction(now, out);
     const int64_t index = s.catalog.last_index();
     for (Effect& effect : std::exchange(s.replies, {})) s.Show(index, std::move(effect), out);
     for (Effect& effect : to_agents) s.Show(index, std::move(effect), out);
+    for (Note& note : notes) s.Show(index, std::move(note), out);
     s.TellWaiters(now, out);
     std::move(logs.begin(), logs.end(), std::back_inserter(out));
     s.SetTimerIfNeeded(now, out);

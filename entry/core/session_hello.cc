@@ -89,6 +89,12 @@ bool IsOnHistory(const Catalog& catalog, const api::Position& position) {
   return false;
 }
 
+std::string LastSession(const Catalog& catalog, const std::string& node) {
+  const rec::NodeRecord* record = catalog.nodes.Find(node);
+  if (record == nullptr || record->incarnation() == 0) return "";
+  return fmt::format("{}-{}", IdOf(node), record->incarnation());
+}
+
 api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const AgentSession& session,
                          const api::Position& position) {
   const AgentConnected& connected = session.connected();
@@ -101,7 +107,7 @@ api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const Age
   NoteHello(session, *node.mutable_node()->mutable_status());
 
   api::Welcome welcome;
-  welcome.set_session(fmt::format("{}-{}", connected.node, node.incarnation()));
+  welcome.set_session(LastSession(catalog, session.node()));
   welcome.set_incarnation(node.incarnation());
   welcome.set_session_secret(connected.secret);
   *welcome.mutable_position() = position;

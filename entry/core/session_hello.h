@@ -31,6 +31,9 @@ api::Position CurrentPosition(const Catalog& catalog, const std::string& timelin
 // The position lies on this catalog's own history.
 bool IsOnHistory(const Catalog& catalog, const api::Position& position);
 
+// What Welcome called the newest session of this node ("nodes/n"), or "".
+std::string LastSession(const Catalog& catalog, const std::string& node);
+
 // Notes in the node's record what Hello says and who it is from now on. Returns its Welcome.
 api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const AgentSession& session,
                          const api::Position& position);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/status.h"
+#include "entry/core/notes.h"
 #include "entry/core/proto_time.h"
 #include "entry/core/session_hello.h"
 #include "entry/core/sessions_state.h"
@@ -50,15 +51,16 @@ void Sessions::State::Close(AgentSession& session, const std::string& reason, bo
     *goodbye.mutable_retry_after() = ToProtoDuration(retry_after);
   }
   session.Close(std::move(goodbye));
-  Leave(session);
+  Leave(session, reason);
   Touch(session);
 }
 
-void Sessions::State::Leave(AgentSession& session) {
+void Sessions::State::Leave(AgentSession& session, const std::string& why) {
   auto current = session_of_node.find(session.node());
   if (current != session_of_node.end() && current->second == session.id()) {
     session_of_node.erase(current);
     dirty.Node(session.node());
+    notes.push_back(NodeDisconnected(session.node(), session.name(), why));
   }
   session.FailCommands(NotConnected(session.node()));
 }
@@ -107,7 +109,7 @@ void Sessions::Writable(SessionId id, const Moment&) {
 void Sessions::Disconnected(SessionId id, const Moment&) {
   AgentSession* session = state_->Find(id);
   if (session == nullptr) return;
-  state_->Leave(*session);
+  state_->Leave(*session, "The stream ended.");
   state_->patience.Drop(id);
   state_->certificates.Drop(id);
   state_->talkative.erase(id);
@@ -138,6 +140,7 @@ void Sessions::Expire(const Moment& now) {
     state_->lost.insert(node);
     state_->dirty.Node(node);
     ++state_->counters.leases_lost;
+    state_->notes.push_back(NodeLost(node, LastSession(state_->catalog, node)));
     if (AgentSession* session = state_->OpenSession(node)) {
       state_->Close(*session, "The lease ended because no heartbeat came; connect again.", false);
     }
@@ -174,6 +177,8 @@ std::vector<Effect> Sessions::Collect(const Moment& now) {
   }
   return effects;
 }
+
+std::vector<Note> Sessions::TakeNotes() { return std::exchange(state_->notes, {}); }
 
 absl::StatusOr<int64_t> Sessions::SendCommand(const std::string& node, api::Command command,
                                               CommandResult on_result) {

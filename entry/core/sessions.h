@@ -49,6 +49,9 @@ class Sessions {
   // Composes what can be sent now: SendToAgent, CloseAgent. Call after reconciling.
   std::vector<Effect> Collect(const Moment& now);
 
+  // Lines for the log since the last call: nodes that came and went.
+  std::vector<Note> TakeNotes();
+
   // Sends a command to a node's agent; the results come to `on_result`, at most one LogChunk and
   // then the CommandResult's status. Fails with UNAVAILABLE if the node is not connected, with
   // RESOURCE_EXHAUSTED if too many commands are open there. Returns an id for CancelCommand.

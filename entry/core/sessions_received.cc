@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "entry/core/notes.h"
 #include "entry/core/session_hello.h"
 #include "entry/core/sessions_state.h"
 #include "entry/core/status_merge.h"
@@ -77,6 +78,7 @@ void Sessions::State::AcceptHello(AgentSession& session, const Moment& now) {
   api::Welcome welcome = WelcomeNode(options, catalog, session, position);
   const bool grants_held = lost.count(node) > 0;
   session.Open(std::move(welcome), grants_held);
+  notes.push_back(NodeConnected(node, session.name(), session.connected().peer));
   session_of_node[node] = session.id();
   if (!grants_held) ExtendLease(node, now);
   dirty.Node(node);

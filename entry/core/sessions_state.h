@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "entry/core/agent_session.h"
 #include "entry/core/lease.h"
@@ -30,6 +31,7 @@ struct Sessions::State {
   LeaseTable<SessionId> certificates;  // When to look again whether one has expired.
   int64_t last_command = 0;
   Counters counters;
+  std::vector<Note> notes = {};
 
   // nullptr if there is none.
   AgentSession* Find(SessionId id);
@@ -39,7 +41,7 @@ struct Sessions::State {
   void Close(AgentSession& session, const std::string& reason, bool final,
              absl::Duration retry_after = absl::ZeroDuration());
   // Its node has no session any more: commands fail, placement looks elsewhere.
-  void Leave(AgentSession& session);
+  void Leave(AgentSession& session, const std::string& why);
   void EndExpiredCertificates(const Moment& now);
   void ExtendLease(const std::string& node, const Moment& now);
 

@@ -100,6 +100,24 @@ class Operations(Case):
         self.verb("RollbackApp", "cancel", revision=1)
         self.assertEqual(self.body("cancel"), "1")
 
+    def test_the_entrys_log_tells_of_nodes_operations_and_failures_by_their_ids(self):
+        operation = self.cluster.create_app("logged", ["sleep", "1000"])
+        app = "app=projects/default/apps/logged"
+        for event in ("operation-started", "operation-ended"):
+            self.log_line(event, f"op={operation['name']}", app, "kind=CREATE")
+        self.log_line("operation-ended", f"op={operation['name']}", "state=OK")
+        self.log_line("node-connected", "node=n1", "session=n1-")
+        self.cluster.create_app("fails", ["false"], wait=False, restart={"policy": "RESTART_POLICY_NEVER"})
+        line = self.log_line("instance-failed", "app=projects/default/apps/fails", "node=n1")
+        self.assertIn(f" instance={self.instance('fails')['uid']} ", line)
+
+    def log_line(self, *words):
+        """The entry's line with all these words, as soon as it is there."""
+        def found():
+            return next((line for line in self.cluster.entry.output().splitlines()
+                         if all(f" {word}" in line for word in words)), None)
+        return wait_for(f"the entry's log has {words}", found)
+
     def test_wait_returns_what_is_so_far_when_its_time_is_over(self):
         operation = self.cluster.create_app("slow", ["sleep", "1000"], wait=False, checks={
             "readiness": {"exec": {"command": ["false"]}, "period": "0.1s"}})

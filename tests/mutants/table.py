@@ -71,6 +71,9 @@ MUTANTS = [
     entry("request_log.cc", "request ids are never forgotten",
           "by_expiry_.begin()->first <= now.wall", "by_expiry_.begin()->first > absl::InfiniteFuture()",
           "entry core: request ids are forgotten after a day"),
+    entry("entry_core_flush.cc", "the log tells of what may never become durable",
+          "s.Show(index, std::move(note), out);", "out.push_back(std::move(note));",
+          "notes: an operation is told only once it is durable, and never if its commit fails"),
     # sessions, leases, statuses
     entry("sessions.cc", "an ended lease leaves the stream open",
           'state_->Close(*session, "The lease ended because no heartbeat came; connect again.", false);',

@@ -94,6 +94,7 @@ void CoreHarness::Perform(std::vector<Effect> effects) {
             },
             [&](CloseAgent& close) { closed_[close.session] = close.reason; },
             [&](SetTimer& set) { timer_ = set.at; },
+            [&](Note& note) { notes_.push_back(std::move(note)); },
         },
         effect);
   }

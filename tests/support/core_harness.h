@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -85,6 +86,8 @@ class CoreHarness {
   const Catalog& catalog() const { return core_->catalog(); }
   const std::vector<Transaction>& commits() const { return commits_; }
   absl::Duration timer() const { return timer_; }
+  // Lines for the log since the last call.
+  std::vector<Note> TakeNotes() { return std::exchange(notes_, {}); }
 
   // Shorthands that fail the test if the call fails.
   void AddEnvironment(const std::string& id);
@@ -102,6 +105,7 @@ class CoreHarness {
   std::map<std::pair<std::string, std::string>, std::string> rows_;
   std::vector<ChangeEntry> log_;
   std::vector<Transaction> commits_;
+  std::vector<Note> notes_;
   std::deque<Transaction> held_;
   bool hold_commits_ = false;
   bool hold_streams_ = false;

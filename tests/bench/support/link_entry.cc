@@ -158,6 +158,7 @@ void LinkEntry::Flush() {
   }
   dirty_.TakeNodes();
   dirty_.TakeApps();
+  sessions_->TakeNotes();
   const Moment now = clock_.Now();
   if (catalog_.changed()) catalog_.TakeTransaction(now.wall);
   for (const entry::Effect& effect : sessions_->Collect(now)) {
