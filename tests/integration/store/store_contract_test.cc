@@ -1,6 +1,8 @@
 // What every store promises, asked of each implementation with its real database behind it.
 #include <arpa/inet.h>
+#include <libpq-fe.h>
 #include <netinet/in.h>
+#include <sqlite3.h>
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
@@ -21,12 +23,23 @@ class Place {
  public:
   virtual ~Place() = default;
   virtual absl::StatusOr<std::unique_ptr<Store>> Open() = 0;
+  // As a program of another schema version would have left it.
+  virtual void SetSchemaVersion(int version) = 0;
 };
 
 class SqlitePlace : public Place {
  public:
   absl::StatusOr<std::unique_ptr<Store>> Open() override {
     return OpenSqliteStore(dir_.File("catalog.db"));
+  }
+  void SetSchemaVersion(int version) override {
+    sqlite3* database = nullptr;
+    const bool opened = sqlite3_open(dir_.File("catalog.db").c_str(), &database) == SQLITE_OK;
+    const std::string statement = "PRAGMA user_version = " + std::to_string(version);
+    const int done = sqlite3_exec(database, statement.c_str(), nullptr, nullptr, nullptr);
+    sqlite3_close(database);
+    REQUIRE(opened);
+    REQUIRE(done == SQLITE_OK);
   }
 
  private:
@@ -36,6 +49,16 @@ class SqlitePlace : public Place {
 class PostgresPlace : public Place {
  public:
   absl::StatusOr<std::unique_ptr<Store>> Open() override { return MakePostgresStore(conninfo_); }
+  void SetSchemaVersion(int version) override {
+    PGconn* connection = PQconnectdb(conninfo_.c_str());
+    const std::string statement =
+        "UPDATE appsup.leader SET schema_version = " + std::to_string(version);
+    PGresult* result = PQexec(connection, statement.c_str());
+    const bool done = PQresultStatus(result) == PGRES_COMMAND_OK;
+    PQclear(result);
+    PQfinish(connection);
+    REQUIRE(done);
+  }
   static testing::PostgresServer& Server() {
     static testing::PostgresServer server;
     return server;
@@ -146,6 +169,29 @@ TEMPLATE_TEST_CASE("store: keeps its contract", "", SqlitePlace, PostgresPlace) 
     CHECK(refused.code() == absl::StatusCode::kUnavailable);
     REQUIRE(store->Commit({Write(1, "a", "one")}).ok());
   }
+}
+
+TEMPLATE_TEST_CASE("store: a catalog of a newer schema is refused and left as it is", "",
+                   SqlitePlace, PostgresPlace) {
+  TestType place;
+  auto store = Opened(place);
+  Led(*store);
+  REQUIRE(store->Commit({Write(1, "a", "one")}).ok());
+  store.reset();
+  place.SetSchemaVersion(2);
+  for (int tries = 0; tries < 2; ++tries) {
+    auto opened = place.Open();
+    const absl::Status status = opened.ok() ? (*opened)->Lead("test").status() : opened.status();
+    CHECK(absl::IsFailedPrecondition(status));
+    CHECK_THAT(std::string(status.message()),
+               Catch::EndsWith("catalog: schema version 2 is newer than this program's 1; install "
+                               "a newer program"));
+  }
+  place.SetSchemaVersion(1);
+  store = Opened(place);
+  const auto again = Led(*store);
+  CHECK(again.rows.last_index == 1);
+  CHECK(ValueOf(again, "a") == "one");
 }
 
 TEST_CASE("postgres store: a deposed leader writes nothing") {
