@@ -3,6 +3,7 @@
 #include <future>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "appsupervisor/v1/link.pb.h"
 #include "common/check.h"
 #include "entry/core/statement.h"
@@ -19,7 +20,7 @@ constexpr char kApp[] = "projects/default/apps/bench";
 constexpr char kRevision[] = "projects/default/apps/bench/revisions/1";
 
 std::string InstanceOf(const std::string& node) {
-  return std::string(kApp) + "/instances/bench-eu-" + entry::IdOf(node);
+  return absl::StrCat(kApp, "/instances/bench-eu-", entry::IdOf(node));
 }
 
 rec::RevisionRecord Revision() {
