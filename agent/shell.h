@@ -65,6 +65,7 @@ class Agent::Shell : public DriverListener {
   void Perform(StopProcess effect) { driver_->Stop(effect.id, effect.signal, effect.grace); }
   void Perform(KillProcess effect) { driver_->Kill(effect.id); }
   void Perform(AckExit effect) { driver_->AckExit(effect.id); }
+  void Perform(SetFences effect) { driver_->SetFences(std::move(effect.changes)); }
   void Perform(RemoveFolders effect);
   void Perform(SendMessage effect) { link_->Send(effect.connection, std::move(effect.message)); }
   void Perform(CloseLink effect) { link_->Close(effect.connection, effect.reason); }

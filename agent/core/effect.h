@@ -51,6 +51,9 @@ struct KillProcess {
 struct AckExit {
   ProcessId id;
 };
+struct SetFences {
+  std::vector<FenceChange> changes;
+};
 struct RemoveFolders {
   uint64_t token = 0;
   std::vector<std::string> paths;
@@ -131,8 +134,8 @@ struct Note {
 };
 
 using Effect =
-    std::variant<WriteJournal, StartProcess, StopProcess, KillProcess, AckExit, RemoveFolders,
-                 SendMessage, CloseLink, PrepareArtifact, CancelArtifact, CheckPorts, StartCheck,
-                 StopCheck, ReadLogTail, ReadLog, CancelRead, SetTimer, Note>;
+    std::variant<WriteJournal, StartProcess, StopProcess, KillProcess, AckExit, SetFences,
+                 RemoveFolders, SendMessage, CloseLink, PrepareArtifact, CancelArtifact, CheckPorts,
+                 StartCheck, StopCheck, ReadLogTail, ReadLog, CancelRead, SetTimer, Note>;
 
 }  // namespace appsup::agent

@@ -2,6 +2,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,20 @@ struct Folder {
   bool adopt_tree = false;  // Files in it that the agent owns are given to the app as well.
 };
 
+// How long a process tree may go on without a word from the agent, whatever becomes of it.
+struct Fence {
+  absl::Duration deadline;     // CLOCK_BOOTTIME. The tree is killed then.
+  absl::Duration stop_before;  // So long before that the stop begins; it is not undone any more.
+
+  bool operator==(const Fence&) const = default;
+};
+
+// From now on; nothing: not fenced any more. A deadline never moves backwards.
+struct FenceChange {
+  ProcessId id;
+  std::optional<Fence> fence;
+};
+
 struct StartRequest {
   ProcessId id;
   std::string app_uid;  // Decides the user id where `user` is empty.
@@ -61,6 +76,8 @@ struct StartRequest {
   // How it is stopped when the keeper ends on its own account (--stop-apps-on-exit).
   int stop_signal = 15;
   absl::Duration stop_grace = absl::Seconds(30);
+  // Only where Describe() names "deadline" as enforced. The stop is by `stop_signal`.
+  std::optional<Fence> fence;
 };
 
 struct Started {
@@ -80,6 +97,7 @@ struct RunningProcess {
   ProcessId id;
   std::string app_uid;
   Started started;
+  bool fenced = false;
 };
 
 struct ExitedProcess {

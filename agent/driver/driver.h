@@ -64,6 +64,10 @@ class Driver {
   // The exit is in the journal; the driver forgets the id. Unknown ids are ignored.
   virtual void AckExit(const ProcessId& id) = 0;
 
+  // Extends, sets or lifts fences. Unknown and ended ids are ignored. Of what is asked while
+  // disconnected only the newest of each id is kept.
+  virtual void SetFences(std::vector<FenceChange> changes) = 0;
+
   // Removes folders with all that is in them, symbolic links not followed; missing ones are fine.
   // `token` is the caller's, to tell answers apart.
   virtual void RemoveFolders(uint64_t token, std::vector<std::string> paths) = 0;

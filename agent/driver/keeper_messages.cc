@@ -42,6 +42,14 @@ keeper_pb::StopSettings ToMessage(int signal, absl::Duration grace) {
   return message;
 }
 
+keeper_pb::Fence ToMessage(const Fence& fence) {
+  keeper_pb::Fence message;
+  message.set_deadline_boot_nanos(absl::ToInt64Nanoseconds(fence.deadline));
+  message.set_stop_before_millis(
+      absl::ToInt64Milliseconds(absl::Ceil(fence.stop_before, absl::Milliseconds(1))));
+  return message;
+}
+
 keeper_pb::SpawnRequest ToMessage(const StartRequest& request) {
   keeper_pb::SpawnRequest message;
   *message.mutable_id() = ToMessage(request.id);
@@ -60,6 +68,7 @@ keeper_pb::SpawnRequest ToMessage(const StartRequest& request) {
   message.set_stderr_path(request.stderr_path);
   message.set_log_bound_bytes(request.log_bound_bytes);
   *message.mutable_stop() = ToMessage(request.stop_signal, request.stop_grace);
+  if (request.fence) *message.mutable_fence() = ToMessage(*request.fence);
   return message;
 }
 
@@ -76,7 +85,8 @@ Started FromMessage(const keeper_pb::SpawnResponse& response) {
 RunningProcess FromMessage(const keeper_pb::RunningProcess& process) {
   return {.id = FromMessage(process.id()),
           .app_uid = process.app_uid(),
-          .started = MakeStarted(process.pid(), process.start_boot_nanos())};
+          .started = MakeStarted(process.pid(), process.start_boot_nanos()),
+          .fenced = process.fenced()};
 }
 
 ExitedProcess FromMessage(const keeper_pb::ExitedProcess& process) {

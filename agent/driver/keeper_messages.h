@@ -14,6 +14,7 @@ keeper_pb::ProcessId ToMessage(const ProcessId& id);
 keeper_pb::Limits ToMessage(const ProcessLimits& limits);
 keeper_pb::StopSettings ToMessage(int signal, absl::Duration grace);
 keeper_pb::SpawnRequest ToMessage(const StartRequest& request);
+keeper_pb::Fence ToMessage(const Fence& fence);
 
 ProcessId FromMessage(const keeper_pb::ProcessId& id);
 Started FromMessage(const keeper_pb::SpawnResponse& response);

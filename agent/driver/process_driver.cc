@@ -12,6 +12,8 @@ namespace appsup::agent {
 namespace {
 
 constexpr int32_t kProtocol = 1;
+// Of one SetFences.
+constexpr int kMaxFences = 1000;
 
 }  // namespace
 
@@ -51,6 +53,42 @@ void ProcessDriver::AckExit(const ProcessId& id) {
   keeper_pb::Request message;
   *message.mutable_ack_exits()->add_ids() = ToMessage(id);
   Ask(std::move(message));
+}
+
+void ProcessDriver::SetFences(std::vector<FenceChange> changes) {
+  for (FenceChange& change : changes) {
+    std::optional<keeper_pb::Fence>& fence = fences_[std::move(change.id)];
+    fence.reset();
+    if (change.fence) fence = ToMessage(*change.fence);
+  }
+  if (state_ == State::kReady) SendFences();
+}
+
+void ProcessDriver::SendFences() {
+  keeper_pb::Request message;
+  for (auto& [id, fence] : std::exchange(fences_, {})) {
+    keeper_pb::SetFencesRequest::Item& item = *message.mutable_set_fences()->add_items();
+    *item.mutable_id() = ToMessage(id);
+    if (fence) *item.mutable_fence() = *std::move(fence);
+    if (message.set_fences().items_size() == kMaxFences) Ask(std::exchange(message, {}));
+  }
+  if (message.has_set_fences()) Ask(std::move(message));
+}
+
+// What was not answered is asked again, but only the newest of each process.
+void ProcessDriver::TakeBackFences() {
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    if (!it->second.request.has_set_fences()) {
+      ++it;
+      continue;
+    }
+    for (const auto& item : it->second.request.set_fences().items()) {
+      std::optional<keeper_pb::Fence>& fence = fences_[FromMessage(item.id())];
+      fence.reset();
+      if (item.has_fence()) fence = item.fence();
+    }
+    it = waiting_.erase(it);
+  }
 }
 
 void ProcessDriver::RemoveFolders(uint64_t token, std::vector<std::string> paths) {
@@ -138,6 +176,7 @@ void ProcessDriver::OnOpen() {
 void ProcessDriver::OnClosed(const absl::Status& why) {
   State before = std::exchange(state_, State::kClosed);
   usage_id_ = 0;
+  TakeBackFences();
   Log(LogLevel::kWarning, "keeper-lost", {{"error", why}});
   // Greeting and listing have told nobody that there is a connection, but for the first of all.
   if (before == State::kReady || description_.version.empty()) listener_->OnDisconnected(why);
@@ -187,6 +226,7 @@ void ProcessDriver::OnList(const keeper_pb::Response& response) {
   Log(LogLevel::kInfo, "keeper-connected",
       {{"version", description_.version}, {"running", inventory_.running.size()}});
   for (const auto& [id, waiting] : waiting_) link_.Send(waiting.request.SerializeAsString());
+  SendFences();
   listener_->OnConnected(description_, std::exchange(inventory_, {}));
 }
 
@@ -237,6 +277,7 @@ void ProcessDriver::Answer(const Waiting& waiting, const keeper_pb::Response& re
       return listener_->OnFoldersRemoved(waiting.token, status);
     case keeper_pb::Request::kStop:
     case keeper_pb::Request::kAckExits:
+    case keeper_pb::Request::kSetFences:
       if (!status.ok()) Log(LogLevel::kError, "keeper-refused", {{"error", status}});
       return;
     case keeper_pb::Request::kHello:

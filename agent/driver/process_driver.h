@@ -33,6 +33,7 @@ class ProcessDriver : public Driver {
   void Stop(const ProcessId& id, int signal, absl::Duration grace) override;
   void Kill(const ProcessId& id) override;
   void AckExit(const ProcessId& id) override;
+  void SetFences(std::vector<FenceChange> changes) override;
   void RemoveFolders(uint64_t token, std::vector<std::string> paths) override;
   void SetLimits(const ProcessId& id, const ProcessLimits& limits) override;
   void SampleUsage() override;
@@ -61,6 +62,8 @@ class ProcessDriver : public Driver {
 
   void Ask(keeper_pb::Request request, uint64_t token = 0);
   void AskControl(keeper_pb::Request request);
+  void SendFences();
+  void TakeBackFences();
   // What waits for the keeper is bounded by the number of processes, however often it is asked for:
   // false if the same already waits; older limits of the process make room for new ones.
   bool Overtakes(const keeper_pb::Request& request);
@@ -76,6 +79,7 @@ class ProcessDriver : public Driver {
   uint64_t control_id_ = 0;  // The Hello or List under way.
   uint64_t usage_id_ = 0;    // The SampleUsage under way; 0: none.
   std::map<uint64_t, Waiting> waiting_;
+  std::map<ProcessId, std::optional<keeper_pb::Fence>> fences_;  // To be sent when ready.
   std::vector<ProcessUsage> usage_;
   std::map<ProcessId, CpuMark> marks_;
   std::map<ProcessId, CpuMark> fresh_marks_;

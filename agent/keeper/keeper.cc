@@ -105,6 +105,7 @@ void Keeper::OnRequest(pb::Request request) {
       return supervisor_.RemoveFolders(id, request.remove_folders());
     case pb::Request::kSampleUsage:
       return supervisor_.SampleUsage(id, request.sample_usage());
+    case pb::Request::kSetFences:
     case pb::Request::kHello:
     case pb::Request::kSpawn:
     case pb::Request::KIND_NOT_SET:

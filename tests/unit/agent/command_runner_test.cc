@@ -25,6 +25,7 @@ class NotingDriver : public Driver {
   void Stop(const ProcessId&, int, absl::Duration) override {}
   void Kill(const ProcessId& id) override { killed.push_back(id); }
   void AckExit(const ProcessId& id) override { acknowledged.push_back(id); }
+  void SetFences(std::vector<FenceChange>) override {}
   void RemoveFolders(uint64_t, std::vector<std::string>) override {}
   void SetLimits(const ProcessId&, const ProcessLimits&) override {}
   void SampleUsage() override {}
