@@ -95,6 +95,7 @@ ExitedProcess FromMessage(const keeper_pb::ExitedProcess& process) {
                    .signal = process.signal(),
                    .out_of_memory = process.out_of_memory(),
                    .unknown = process.unknown(),
+                   .by_fence = process.by_fence(),
                    .time = absl::FromUnixNanos(process.unix_nanos())}};
 }
 
