@@ -131,7 +131,7 @@ void Cgroups::Explain() {
   }
   if (v2_.empty()) {
     missing_ = absl::StrCat(missing_, missing_.empty() ? "" : "; ",
-                            "stopping a tree of processes is best effort");
+                            "stopping a tree of processes is best effort and no fence can be kept");
   }
   if (!missing_.empty() && !trouble_.empty())
     missing_ = absl::StrCat(missing_, " (", trouble_, ")");

@@ -29,7 +29,7 @@ Child* ChildTable::FindOther(const Child& child) {
 
 Child& ChildTable::Add(std::unique_ptr<Child> child) {
   Child& added = *child;
-  if (added.pid != 0 && added.state != ChildState::kExited) live_[added.pid] = &added;
+  if (added.pid != 0 && added.state < ChildState::kDraining) live_[added.pid] = &added;
   children_[added.key] = std::move(child);
   return added;
 }
@@ -58,6 +58,7 @@ absl::Status ChildTable::Save(Child& child, const std::string& boot_id,
   for (const std::string& path : log_paths) record.add_log_paths(path);
   record.set_log_bound_bytes(child.log_bound);
   if (child.state == ChildState::kExited) *record.mutable_exited() = child.exit;
+  if (child.fence.set()) *record.mutable_fence() = ToMessage(child.fence);
   std::string text = record.SerializeAsString();
   if (text.size() > RecordFile::kMaxRecord) {
     // Very long paths: another keeper will not bound these logs, but know all else.
@@ -65,6 +66,16 @@ absl::Status ChildTable::Save(Child& child, const std::string& boot_id,
     text = record.SerializeAsString();
   }
   return records_.Write(text, &child.record);
+}
+
+absl::Status ChildTable::SaveFence(Child& child) {
+  pb::ProcessRecord record;
+  if (!record.ParseFromString(records_.Read(child.record)) || !record.has_id()) {
+    return absl::DataLossError("its record cannot be read");
+  }
+  record.clear_fence();
+  if (child.fence.set()) *record.mutable_fence() = ToMessage(child.fence);
+  return records_.Write(record.SerializeAsString(), &child.record);
 }
 
 absl::Status ChildTable::Open(const std::string& path,

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "agent/keeper/fence.h"
 #include "agent/keeper/log_file.h"
 #include "agent/keeper/policy.h"
 #include "agent/keeper/poller.h"
@@ -48,7 +49,9 @@ struct Child {
   int64_t kill_deadline = 0;  // While stopping.
   Poller::TimerId kill_timer = {};
   Poller::TimerId look_timer = {};  // kDraining without cgroups: looks for the tree again.
-  pb::ExitedProcess exit;           // From kDraining on.
+  Fence fence;
+  Poller::TimerId fence_timer = {};
+  pb::ExitedProcess exit;  // From kDraining on.
 
   std::string group() const { return ProcessKey(id, '.'); }  // The name of its cgroup.
 };
@@ -75,6 +78,8 @@ class ChildTable {
   // `log_paths`: of logs that the next keeper has to bound.
   absl::Status Save(Child& child, const std::string& boot_id,
                     const std::vector<std::string>& log_paths);
+  // Only the fence has changed.
+  absl::Status SaveFence(Child& child);
   void RemoveRecord(int slot) { records_.Clear(slot); }
 
   // In the order of keys, starting after `after`; stops when `visit` says false.

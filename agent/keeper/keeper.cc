@@ -51,7 +51,8 @@ absl::Status Keeper::Run() {
   Report("info", "keeper-ready", {{"socket", policy_.socket}});
   while (true) {
     if (absl::Status s = poller_.RunOnce(); !s.ok()) return s;
-    if (end_signals_ > 0 && (!stop_apps_on_exit_ || supervisor_.idle())) break;
+    if (end_signals_ == 0) continue;
+    if (stop_apps_on_exit_ ? supervisor_.idle() : !supervisor_.holds_fenced()) break;
   }
   supervisor_.Close();
   Report("info", "keeper-ends");
@@ -73,7 +74,8 @@ void Keeper::OnSignals() {
 
 void Keeper::OnEndSignal() {
   ++end_signals_;
-  if (stop_apps_on_exit_) supervisor_.StopAll(end_signals_ > 1);
+  if (stop_apps_on_exit_) return supervisor_.StopAll(end_signals_ > 1);
+  supervisor_.StopFenced(end_signals_ > 1);
 }
 
 void Keeper::OnRequest(pb::Request request) {
@@ -106,6 +108,7 @@ void Keeper::OnRequest(pb::Request request) {
     case pb::Request::kSampleUsage:
       return supervisor_.SampleUsage(id, request.sample_usage());
     case pb::Request::kSetFences:
+      return supervisor_.SetFences(id, request.set_fences());
     case pb::Request::kHello:
     case pb::Request::kSpawn:
     case pb::Request::KIND_NOT_SET:

@@ -10,8 +10,8 @@
 namespace appsup::keeper {
 
 // The program: hands what comes through the door and from the kernel to the supervisor, until a
-// signal ends it. SIGTERM and SIGINT: apps go on without us, or, with `stop_apps_on_exit`, are
-// stopped first; a second signal then kills them.
+// signal ends it. SIGTERM and SIGINT: apps go on without us, but for the fenced ones, or, with
+// `stop_apps_on_exit`, for all, which are stopped first; a second signal then kills them.
 class Keeper {
  public:
   Keeper(Policy policy, bool stop_apps_on_exit);

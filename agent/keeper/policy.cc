@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "agent/keeper/errno_error.h"
+#include "agent/keeper/fence.h"
 #include "agent/keeper/small_file.h"
 
 namespace appsup::keeper {
@@ -142,6 +143,9 @@ absl::Status CheckSpawn(const pb::SpawnRequest& request) {
   for (const std::string& path : {request.stdout_path(), request.stderr_path()}) {
     if (path.empty()) continue;
     if (absl::Status s = CheckAbsolute("log file", path); !s.ok()) return s;
+  }
+  if (request.has_fence()) {
+    if (absl::Status s = CheckFence(request.fence()); !s.ok()) return s;
   }
   if (request.log_bound_bytes() < 0) return absl::InvalidArgumentError("the log bound is negative");
   return absl::OkStatus();

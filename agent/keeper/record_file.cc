@@ -90,6 +90,17 @@ absl::Status RecordFile::Write(const std::string& record, int* slot) {
   return absl::OkStatus();
 }
 
+std::string RecordFile::Read(int slot) {
+  char bytes[kSlotBytes];
+  SlotHead head;
+  ssize_t n = slot < 0 ? -1 : pread(file_.get(), bytes, sizeof(bytes), OffsetOf(slot));
+  if (n < static_cast<ssize_t>(sizeof(head))) return "";
+  memcpy(&head, bytes, sizeof(head));
+  if (head.length > static_cast<size_t>(n) - sizeof(head)) return "";
+  const char* body = bytes + sizeof(head);
+  return Checksum(body, head.length) == head.checksum ? std::string(body, head.length) : "";
+}
+
 void RecordFile::Clear(int slot) {
   if (slot < 0) return;
   SlotHead none = {0, 0};

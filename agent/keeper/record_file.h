@@ -26,6 +26,8 @@ class RecordFile {
   // RESOURCE_EXHAUSTED if the record is too long or the disk full; then `*slot` is as it was.
   absl::Status Write(const std::string& record, int* slot);
   void Clear(int slot);
+  // What was written last; empty if that cannot be read.
+  std::string Read(int slot);
 
  private:
   std::string path_;

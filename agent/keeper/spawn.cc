@@ -96,6 +96,13 @@ absl::StatusOr<Spawned> ForkWorker(absl::Status (*work)(const Policy&,
                                                         const std::vector<std::string>&),
                                    const Policy& policy,
                                    const std::vector<std::string>& arguments) {
+  return ForkTask([&](int gate) {
+    absl::Status status = work(policy, arguments);
+    if (!status.ok()) internal::FailChild(gate, status);
+  });
+}
+
+absl::StatusOr<Spawned> ForkTask(const std::function<void(int gate)>& task) {
   Spawned spawned;
   UniqueFd theirs;
   if (absl::Status s = MakeGate(&spawned.gate, &theirs); !s.ok()) return s;
@@ -104,8 +111,8 @@ absl::StatusOr<Spawned> ForkWorker(absl::Status (*work)(const Policy&,
   if (spawned.pid < 0) return ForkError(errno);
   if (spawned.pid == 0) {
     int gate = internal::KeepOnlyGate(theirs.get());
-    absl::Status status = gate < 0 ? SystemError(errno, "close files") : work(policy, arguments);
-    if (!status.ok()) internal::FailChild(gate < 0 ? theirs.get() : gate, status);
+    if (gate < 0) internal::FailChild(theirs.get(), SystemError(errno, "close files"));
+    task(gate);
     _exit(0);
   }
   spawned.pidfd = UniqueFd(pidfd);

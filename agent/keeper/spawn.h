@@ -1,7 +1,9 @@
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,7 @@ struct SpawnPlan {
   int stdout_fd = -1;
   int stderr_fd = -1;
   int cgroup_fd = -1;                  // A v2 group to be born in; -1: none.
+  pid_t dies_with = 0;                 // The keeper, if the process must not outlive it; 0: it may.
   std::vector<std::string> log_paths;  // For the record.
 };
 
@@ -51,8 +54,14 @@ absl::StatusOr<Spawned> ForkWorker(absl::Status (*work)(const Policy&,
                                                         const std::vector<std::string>&),
                                    const Policy& policy, const std::vector<std::string>& arguments);
 
+// Runs `task` in a child process without an exec, with its end of the gate and no other file.
+absl::StatusOr<Spawned> ForkTask(const std::function<void(int gate)>& task);
+
 // Remembers the limits of this process for its children and raises its own number of files.
 void RaiseFileLimit();
+// What children get; set by a program that inherits the raised one.
+rlimit FileLimitOfChildren();
+void SetFileLimitOfChildren(const rlimit& limit);
 
 namespace internal {
 // In a new process: closes everything but the standard streams and the gate, whose number is

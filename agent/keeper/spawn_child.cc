@@ -81,6 +81,16 @@ absl::Status DropPrivileges(Identity identity) {
   return absl::OkStatus();
 }
 
+// The end of the keeper is the end of this process too. A change of the user would undo it, so it
+// comes after that. What the process starts is the warden's matter.
+absl::Status TieToKeeper(pid_t keeper) {
+  if (keeper == 0) return absl::OkStatus();
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+    return SystemError(errno, "tie to the keeper");
+  if (getppid() != keeper) _exit(0);  // It was faster.
+  return absl::OkStatus();
+}
+
 absl::Status EnterFolder(const std::string& path, uid_t uid) {
   if (chdir(path.c_str()) == 0) return absl::OkStatus();
   int error = errno;
@@ -188,6 +198,7 @@ absl::Status PrepareAndExec(const Policy& policy, const SpawnPlan& plan) {
     if (absl::Status s = AdoptTree(policy, tree, plan.identity); !s.ok()) return s;
   }
   if (absl::Status s = DropPrivileges(plan.identity); !s.ok()) return s;
+  if (absl::Status s = TieToKeeper(plan.dies_with); !s.ok()) return s;
   umask(kUmask);
   if (absl::Status s = EnterFolder(plan.working_dir, geteuid()); !s.ok()) return s;
   auto program = FindProgram(plan);
@@ -205,6 +216,13 @@ void RaiseFileLimit() {
   rlimit raised = g_file_limit;
   raised.rlim_cur = raised.rlim_max;
   if (g_file_limit_known) setrlimit(RLIMIT_NOFILE, &raised);
+}
+
+rlimit FileLimitOfChildren() { return g_file_limit; }
+
+void SetFileLimitOfChildren(const rlimit& limit) {
+  g_file_limit = limit;
+  g_file_limit_known = true;
 }
 
 namespace internal {

@@ -44,7 +44,7 @@ absl::Status RemoveAll(const Policy& policy, const std::vector<std::string>& pat
 }  // namespace
 
 Supervisor::Supervisor(const Policy& policy, Poller& poller, Send send)
-    : policy_(policy), poller_(poller), send_(std::move(send)) {}
+    : policy_(policy), poller_(poller), send_(std::move(send)), warden_(poller, cgroups_) {}
 
 absl::Status Supervisor::Open() {
   boot_id_ = ReadBootId();
@@ -75,6 +75,7 @@ absl::Status Supervisor::Open() {
   std::vector<std::pair<int, pb::ProcessRecord>> left;
   absl::Status opened = children_.Open(absl::StrCat(policy_.run_dir, "/processes"), &left);
   if (!opened.ok()) return opened;
+  KillOrphanedFenced(left);
   for (const auto& [slot, record] : left) Inherit(slot, record);
   return absl::OkStatus();
 }
@@ -107,6 +108,7 @@ void Supervisor::Hello(uint64_t request, const pb::HelloRequest& hello) {
   if (cgroups_.pids()) answer.add_enforces("pids");
   if (geteuid() == 0) answer.add_enforces("user");
   if (cgroups_.tree_kill()) answer.add_enforces("tree_kill");
+  if (cgroups_.tree_kill()) answer.add_enforces("deadline");
   std::string message = cgroups_.missing();
   if (geteuid() != 0) {
     message = absl::StrCat(message, message.empty() ? "" : "; ",
@@ -146,6 +148,7 @@ void Supervisor::List(uint64_t request, const pb::ListRequest& list) {
       running.set_app_uid(child.app_uid);
       running.set_pid(child.pid);
       running.set_start_boot_nanos(child.start_boot_nanos);
+      running.set_fenced(child.fence.set());
     }
     return true;
   });

@@ -15,6 +15,7 @@
 #include "agent/keeper/poller.h"
 #include "agent/keeper/spawn.h"
 #include "agent/keeper/uid_table.h"
+#include "agent/keeper/warden.h"
 
 namespace appsup::keeper {
 
@@ -39,6 +40,7 @@ class Supervisor {
   void Flush();
   void Stop(uint64_t request, const pb::StopRequest& stop);
   void SetLimits(uint64_t request, const pb::SetLimitsRequest& limits);
+  void SetFences(uint64_t request, const pb::SetFencesRequest& fences);
   void List(uint64_t request, const pb::ListRequest& list);
   void AckExits(uint64_t request, const pb::AckExitsRequest& acks);
   void RemoveFolders(uint64_t request, const pb::RemoveFoldersRequest& remove);
@@ -53,6 +55,9 @@ class Supervisor {
   void StopAll(bool kill);
   // No tree is left.
   bool idle();
+  // Fenced trees end with the keeper: stops them by their own settings, or kills them.
+  void StopFenced(bool kill);
+  bool holds_fenced();
 
  private:
   struct FreshSpawn {
@@ -76,7 +81,8 @@ class Supervisor {
   void AnswerStarted(uint64_t request, const Child& child);
 
   // supervisor_end.cc
-  void BeginStop(Child& child, const pb::StopSettings& settings);
+  void BeginStop(Child& child, int signal, int64_t kill_deadline);
+  void StopBySettings(Child& child, bool kill);
   void KillChild(Child& child);
   void OnMainEnded(Child& child);
   void OnStartFailed(Child& child, const absl::Status& why);
@@ -88,6 +94,13 @@ class Supervisor {
   void Finish(Child& child);
   void CancelTimers(Child& child);
   bool ReapWorker(pid_t pid, bool ended_well);
+
+  // supervisor_fence.cc
+  absl::Status CheckFenceOf(const pb::SpawnRequest& spawn);
+  void SetFence(const pb::SetFencesRequest::Item& item, std::vector<FenceMove>* moves);
+  void ArmFence(Child& child);
+  void DropFence(Child& child);
+  void KillOrphanedFenced(const std::vector<std::pair<int, pb::ProcessRecord>>& left);
 
   // supervisor_inherit.cc
   void Inherit(int slot, const pb::ProcessRecord& record);
@@ -105,6 +118,7 @@ class Supervisor {
   Cgroups cgroups_;
   UidTable uids_;
   ChildTable children_;
+  Warden warden_;
   UniqueFd null_;
   UniqueFd lock_;
   std::vector<FreshSpawn> fresh_;

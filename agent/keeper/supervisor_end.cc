@@ -30,21 +30,23 @@ void Supervisor::Stop(uint64_t request, const pb::StopRequest& stop) {
   absl::Status checked = CheckStop(stop.settings());
   if (!checked.ok()) return Fail(request, checked);
   Child* child = children_.Find(ProcessKey(stop.id()));
-  if (child != nullptr && child->state != ChildState::kExited) BeginStop(*child, stop.settings());
+  if (child != nullptr && child->state != ChildState::kExited) {
+    BeginStop(*child, stop.settings().signal(),
+              BootNanos() + stop.settings().grace_millis() * kNanosPerMilli);
+  }
   send_(OkResponse(request));
 }
 
-void Supervisor::BeginStop(Child& child, const pb::StopSettings& settings) {
-  int64_t deadline = BootNanos() + settings.grace_millis() * kNanosPerMilli;
+void Supervisor::BeginStop(Child& child, int signal, int64_t deadline) {
   if (child.stopping_with == 0 || deadline < child.kill_deadline) {
     poller_.Cancel(child.kill_timer);
     child.kill_deadline = deadline;
     child.kill_timer = poller_.At(deadline, [this, &child] { KillChild(child); });
   }
-  child.stopping_with = settings.signal();
-  if (settings.grace_millis() == 0) return;  // The kill follows in this round of the loop.
+  child.stopping_with = signal;
+  if (deadline <= BootNanos()) return;  // The kill follows in this round of the loop.
   if (child.pidfd.valid()) {
-    syscall(SYS_pidfd_send_signal, child.pidfd.get(), settings.signal(), nullptr, 0);
+    syscall(SYS_pidfd_send_signal, child.pidfd.get(), signal, nullptr, 0);
   }
 }
 
@@ -64,12 +66,14 @@ void Supervisor::KillChild(Child& child) {
 
 void Supervisor::StopAll(bool kill) {
   children_.ForEachAfter("", [&](Child& child) {
-    if (child.state == ChildState::kExited) return true;
-    pb::StopSettings settings = child.stop_at_exit;
-    if (kill) settings.set_grace_millis(0);
-    BeginStop(child, settings);
+    if (child.state != ChildState::kExited) StopBySettings(child, kill);
     return true;
   });
+}
+
+void Supervisor::StopBySettings(Child& child, bool kill) {
+  int64_t grace = kill ? 0 : child.stop_at_exit.grace_millis() * kNanosPerMilli;
+  BeginStop(child, child.stop_at_exit.signal(), BootNanos() + grace);
 }
 
 bool Supervisor::idle() {
@@ -86,6 +90,7 @@ void Supervisor::Reap() {
     siginfo_t info = {};
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) break;
     bool by_itself = info.si_code == CLD_EXITED;
+    if (warden_.Reaped(info.si_pid)) continue;
     if (ReapWorker(info.si_pid, by_itself && info.si_status == 0)) continue;
     Child* child = children_.FindPid(info.si_pid);
     if (child == nullptr) continue;  // An orphan of some tree.
@@ -191,6 +196,7 @@ void Supervisor::Finish(Child& child) {
   child.events.Reset();
   child.exit.set_out_of_memory(cgroups_.OutOfMemory(child.group()));
   cgroups_.Remove(child.group());
+  DropFence(child);
   for (LogFile& log : child.logs) log.Bound(0, 0).IgnoreError();  // Told by BoundLogs, if at all.
   child.logs.clear();
   child.logs.shrink_to_fit();

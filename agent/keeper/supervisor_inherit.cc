@@ -1,6 +1,7 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
+#include <csignal>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,7 +38,13 @@ void Supervisor::Inherit(int slot, const pb::ProcessRecord& record) {
     auto file = OpenLog(policy_, path);
     if (file.ok()) child.logs.emplace_back(*std::move(file), child.log_bound);
   }
+  if (record.has_fence()) {
+    // Its keeper is dead, so it may not live.
+    child.stopping_with = SIGKILL;
+    child.kill_deadline = BootNanos();
+  }
   WatchInherited(child);
+  if (record.has_fence() && child.state != ChildState::kExited) KillChild(child);
   LookAtLogs(BootNanos());
 }
 

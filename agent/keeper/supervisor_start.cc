@@ -126,6 +126,10 @@ absl::Status Supervisor::Launch(const FreshSpawn& fresh) {
     return absl::FailedPreconditionError(
         absl::StrCat("attempt ", other->id.attempt(), " still runs; stop it first"));
   }
+  if (spawn.has_fence()) {
+    if (absl::Status s = CheckFenceOf(spawn); !s.ok()) return s;
+    child->fence = FromMessage(spawn.fence());
+  }
 
   SpawnPlan plan;
   plan.command.assign(spawn.command().begin(), spawn.command().end());
@@ -144,17 +148,21 @@ absl::Status Supervisor::Launch(const FreshSpawn& fresh) {
   auto group = cgroups_.Make(child->group(), WithinCeilings(policy_, spawn.limits()));
   if (!group.ok()) return group.status();
   plan.cgroup_fd = group->get();
+  plan.dies_with = child->fence.set() ? getpid() : 0;
   absl::Status status = ForkAndRelease(plan, *child);
   if (!status.ok()) {
     cgroups_.Remove(child->group());
+    DropFence(*child);
     return status;
   }
   Child& added = children_.Add(std::move(child));
+  ArmFence(added);
   if (added.log_bound > 0 && !added.logs.empty()) LookAtLogs(BootNanos() + QuietPause(log_count_));
   return poller_.Watch(added.gate.get(), EPOLLIN, [this, &added] { OnGate(added); });
 }
 
-// The record comes before the gate opens: whatever runs an app's code is known to the next keeper.
+// The record comes before the gate opens: whatever runs an app's code is known to the next keeper,
+// and if it is fenced, to the warden.
 absl::Status Supervisor::ForkAndRelease(const SpawnPlan& plan, Child& child) {
   auto spawned = Fork(policy_, plan);
   if (!spawned.ok()) return spawned.status();
@@ -165,6 +173,9 @@ absl::Status Supervisor::ForkAndRelease(const SpawnPlan& plan, Child& child) {
   if (status.ok()) {
     child.start_boot_nanos = info->start_boot_nanos;
     status = children_.Save(child, boot_id_, plan.log_paths);
+  }
+  if (status.ok() && child.fence.set()) {
+    status = warden_.Move({{child.group(), child.fence.deadline}});
   }
   if (status.ok()) status = OpenGate(*spawned);
   if (!status.ok()) {
@@ -209,6 +220,7 @@ void Supervisor::OnStartFailed(Child& child, const absl::Status& why) {
           {"error", std::string(why.message())}});
   CancelTimers(child);
   cgroups_.Remove(child.group());
+  DropFence(child);
   for (uint64_t request : std::exchange(child.waiters, {})) Fail(request, why);
   children_.Erase(child);
 }

@@ -33,6 +33,9 @@ class RecordingListener : public DriverListener {
   void OnFoldersRemoved(uint64_t token, const absl::Status& status) override {
     removed[token] = status;
   }
+  void OnFencesSet(std::vector<ProcessId> ids) override {
+    for (const ProcessId& id : ids) ++fences_set[id];
+  }
   void OnLimitsSet(const ProcessId& id, const absl::Status& status) override {
     limits[id] = status;
   }
@@ -44,6 +47,7 @@ class RecordingListener : public DriverListener {
   std::map<ProcessId, std::vector<absl::StatusOr<Started>>> started;
   std::map<ProcessId, std::vector<ProcessExit>> exits;
   std::map<uint64_t, absl::Status> removed;
+  std::map<ProcessId, int> fences_set;
   std::map<ProcessId, absl::Status> limits;
   std::vector<std::vector<ProcessUsage>> usages;
 };

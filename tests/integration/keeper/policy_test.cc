@@ -81,8 +81,9 @@ TEST_CASE("keeper: without root another user is refused, and said not to be enfo
   KeeperFixture keeper({.run_as = 65534, .yaml = "cgroups: false\n"});
   CHECK(keeper.heard().description.enforces.empty());
   CHECK(keeper.heard().description.message ==
-        "limits of cpu, memory, pids are not enforced; stopping a tree of processes is best effort "
-        "(keeper.yaml says cgroups: false); all apps run as the keeper's own user, which is not "
+        "limits of cpu, memory, pids are not enforced; stopping a tree of processes is best "
+        "effort and no fence can be kept (keeper.yaml says cgroups: false); all apps run as the "
+        "keeper's own user, which is not "
         "root");
   StartRequest request = keeper.Shell("one", "id -u");
   keeper.Start(request);
