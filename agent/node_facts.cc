@@ -51,11 +51,6 @@ absl::StatusOr<std::string> MachineId(const std::string& state_dir) {
   return made;
 }
 
-absl::StatusOr<std::string> BootId() {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile("/proc/sys/kernel/random/boot_id"));
-  return Trimmed(text);
-}
-
 appsupervisor::v1::ResourceTotals Capacity() {
   appsupervisor::v1::ResourceTotals totals;
   cpu_set_t set;

@@ -12,9 +12,6 @@ namespace appsup::agent {
 // /etc/machine-id; without one, an id of the agent's own that is kept in `state_dir`.
 absl::StatusOr<std::string> MachineId(const std::string& state_dir);
 
-// Changes with each start of the machine.
-absl::StatusOr<std::string> BootId();
-
 // Cores that this process may use, memory, greatest number of processes.
 appsupervisor::v1::ResourceTotals Capacity();
 

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace appsup {
@@ -24,5 +27,8 @@ class SystemClock : public Clock {
  public:
   Moment Now() override;
 };
+
+// Changes with each start of the machine.
+absl::StatusOr<std::string> BootId();
 
 }  // namespace appsup

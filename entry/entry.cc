@@ -59,6 +59,7 @@ absl::StatusOr<std::unique_ptr<Entry>> Entry::Start(
 
 Entry::Entry(EntryConfig config, std::function<void(const absl::Status&)> fatal)
     : config_(std::move(config)), fatal_(std::move(fatal)) {
+  config_.core.boot_id = BootId().value_or("");
   core_ = std::make_unique<CoreThread>(config_.core, clock_, random_, metrics_);
   streams_ = std::make_unique<AgentStreams>(*core_, refusals_, metrics_);
 }

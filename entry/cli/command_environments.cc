@@ -59,6 +59,22 @@ Outcome DeleteEnvironment(Session& session, const DeleteOptions& options) {
   return ExitCode::kOk;
 }
 
+Outcome ReleaseBrake(Session& session, const DeleteOptions& options) {
+  v1::ReleaseBrakeRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_name(), EnvironmentName(options.name));
+  request.set_request_id(session.NewRequestId());
+  ASSIGN_OR_RETURN(Client * client, session.client());
+  ASSIGN_OR_RETURN(const v1::Environment released,
+                   client->Call(&EnvironmentStub::ReleaseBrake, request));
+  if (!PrintMessage(session, released)) {
+    session.Say(
+        fmt::format("brake of environment {} released; instances of {} lost nodes are "
+                    "being replaced as their apps ask for",
+                    IdOf(released.name()), released.status().lost_nodes()));
+  }
+  return ExitCode::kOk;
+}
+
 Outcome CreateProject(Session& session, const CreateOptions& options) {
   v1::CreateProjectRequest request;
   ASSIGN_OR_RETURN(const std::string name, ProjectName(options.name));
@@ -124,6 +140,12 @@ void AddEnvironmentCommands(Commands& commands) {
       ->expected(1);
   AddDelete(commands, *group, "Deletes an environment without nodes that no app names",
             "  appsup environments delete eu", DeleteEnvironment);
+  CLI::App* release =
+      commands.Add(*group, "release-brake",
+                   "Lets instances of many lost nodes be replaced, which the brake holds",
+                   "  appsup environments release-brake eu");
+  const auto released = commands.Bind<DeleteOptions>(release, ReleaseBrake);
+  release->add_option("NAME", released->name, "its id")->required();
 }
 
 void AddProjectCommands(Commands& commands) {

@@ -145,7 +145,8 @@ Row NodeRow(const v1::Node& node, const RowOptions& options) {
 Row EnvironmentRow(const v1::Environment& environment, const RowOptions& options) {
   const v1::EnvironmentStatus& status = environment.status();
   Row row = {IdOf(environment.name()),
-             fmt::format("{}/{}", status.ready_nodes(), status.nodes()),
+             fmt::format("{}/{}{}", status.ready_nodes(), status.nodes(),
+                         status.brake_engaged() ? " brake" : ""),
              fmt::format("{}", status.instances()),
              UseText(status.allocated().cpu_millis(), status.capacity().cpu_millis(), true),
              UseText(status.allocated().memory_bytes(), status.capacity().memory_bytes(), false),

@@ -155,7 +155,8 @@ bool AgentSession::ComposeAssignments(const Catalog& catalog, const api::Positio
   if (!assignments_.pending()) return false;
   api::Assignments& assignments = *message.mutable_assignments();
   assignments = assignments_.Next(catalog, kMaxMessageBytes);
-  if (!position_withheld_) *assignments.mutable_position() = position;
+  if (position_withheld_) return true;
+  *assignments.mutable_position() = position;
   if (const rec::NodeRecord* node = catalog.nodes.Find(node_)) {
     const bool drained = node->node().desired() == api::NODE_DESIRED_DRAINED;
     assignments.set_node_desired(drained ? api::NODE_DESIRED_DRAINED : api::NODE_DESIRED_ACTIVE);

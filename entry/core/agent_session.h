@@ -65,8 +65,8 @@ class AgentSession {
   // Ends all of them with this.
   void FailCommands(const absl::Status& status);
 
-  // The node holds what this catalog does not know, and comes from another history: it keeps its
-  // own position, so that it is no less a stranger when it connects the next time.
+  // The node follows another history, or may: it keeps its own position, so that it is no less a
+  // stranger when it connects the next time.
   void WithholdPosition() { position_withheld_ = true; }
 
   // Nothing else is said after this. The first one counts.

@@ -49,7 +49,6 @@ void WriteSpec(CallContext& context, const std::string& name, const api::AppSpec
   *record.mutable_app()->mutable_spec() = spec;
   record.mutable_app()->set_generation(record.app().generation() + 1);
   record.set_spec_index(context.catalog.pending_index());
-  *record.mutable_progress_time() = ToTimestamp(context.now.wall);
   if (!SameContent(old_part, new_part)) {
     AddRevision(context.options, context.catalog, name, new_part, context.call.principal.name,
                 context.now);
@@ -95,7 +94,6 @@ api::Operation InsertApp(CallContext& context, const std::string& name, api::App
   record.mutable_app()->set_generation(1);
   MarkCreated(context, name, *record.mutable_app());
   record.set_spec_index(context.catalog.pending_index());
-  *record.mutable_progress_time() = ToTimestamp(context.now.wall);
   const api::AppSpec part = RevisionPart(record.app().spec());
   context.catalog.apps.Insert(name, std::move(record));
   AddRevision(context.options, context.catalog, name, part, context.call.principal.name,

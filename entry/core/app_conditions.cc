@@ -258,7 +258,7 @@ class ConditionWriter {
     int all = 0;
     auto look = [&](const rec::InstanceRecord* record) {
       ++all;
-      if (record->instance().reachable()) return;
+      if (record->instance().reachable() || HasEnded(*record)) return;
       ++silent;
       silent_nodes.insert(record->instance().node());
     };
@@ -266,6 +266,7 @@ class ConditionWriter {
       if (slot.target != nullptr) look(slot.target);
       std::for_each(slot.old.begin(), slot.old.end(), look);
       std::for_each(slot.leaving.begin(), slot.leaving.end(), look);
+      std::for_each(slot.lost.begin(), slot.lost.end(), look);
     }
     std::for_each(view_.surplus.begin(), view_.surplus.end(), look);
     std::for_each(view_.setups.begin(), view_.setups.end(), look);
@@ -275,9 +276,21 @@ class ConditionWriter {
                    "Every node that holds an instance answers.");
     }
     Write("Reachable", api::CONDITION_STATUS_FALSE, "NodeLost",
-          fmt::format("{} of {} instances cannot be seen: {}. What they do is not known; they are "
-                      "not replaced.",
-                      silent, all, SilentNodes(silent_nodes)));
+          fmt::format("{} of {} instances cannot be seen: {}. What they do is not known.{}", silent,
+                      all, SilentNodes(silent_nodes), WhyNotReplaced()));
+  }
+
+  // " web-eu-0-abcde: its node's lease still runs." for the first few.
+  std::string WhyNotReplaced() const {
+    constexpr size_t kMost = 3;
+    std::string text;
+    size_t named = 0;
+    for (const auto& [name, why] : input_.losses.held) {
+      if (++named > kMost) continue;
+      text += fmt::format(" {}: {}.", IdOf(name), why);
+    }
+    if (named > kMost) text += fmt::format(" And {} more.", named - kMost);
+    return text;
   }
 
   const StatusInput& input_;

@@ -126,7 +126,6 @@ absl::StatusOr<api::Operation> UndeleteApp(CallContext& context,
   app.clear_delete_time();
   app.clear_purge_time();
   MarkWritten(context, app);
-  *context.catalog.apps.Mutate(name).mutable_progress_time() = ToTimestamp(context.now.wall);
   return OpenAppOperation(context, name, "UNDELETE");
 }
 

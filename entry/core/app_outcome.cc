@@ -14,21 +14,6 @@ namespace {
 
 constexpr absl::Duration kDefaultProgressDeadline = absl::Minutes(10);
 
-absl::Duration PatienceOf(const AppView& view) {
-  const api::Update& update = view.spec().update();
-  if (!update.has_progress_deadline()) return kDefaultProgressDeadline;
-  const absl::Duration set = FromProtoDuration(update.progress_deadline());
-  return set > absl::ZeroDuration() ? set : kDefaultProgressDeadline;
-}
-
-// An attempt at setup has its own time limit.
-bool SetupRuns(const AppView& view) {
-  return std::any_of(view.setups.begin(), view.setups.end(), [](const rec::InstanceRecord* record) {
-    return record->instance().reachable() &&
-           record->instance().state() < api::INSTANCE_STATE_EXITED;
-  });
-}
-
 // Its code cannot be had, and trying again would not help. Word of the newest statement only: what
 // was wrong before may be mended by it.
 bool LacksCode(const rec::InstanceRecord& record) {
@@ -59,6 +44,20 @@ std::optional<RolloutFailure> FindInstanceFailure(const AppView& view) {
 
 }  // namespace
 
+absl::Duration PatienceOf(const AppView& view) {
+  const api::Update& update = view.spec().update();
+  if (!update.has_progress_deadline()) return kDefaultProgressDeadline;
+  const absl::Duration set = FromProtoDuration(update.progress_deadline());
+  return set > absl::ZeroDuration() ? set : kDefaultProgressDeadline;
+}
+
+bool SetupRuns(const AppView& view) {
+  return std::any_of(view.setups.begin(), view.setups.end(), [](const rec::InstanceRecord* record) {
+    return record->instance().reachable() &&
+           record->instance().state() < api::INSTANCE_STATE_EXITED;
+  });
+}
+
 bool CanRollBack(const Catalog& catalog, const AppView& view) {
   const rec::AppRecord& app = *view.record;
   const api::Update& update = view.spec().update();
@@ -71,18 +70,8 @@ bool IsAwaited(const Catalog& catalog, const AppView& view) {
   return OpenOperation(catalog, view.name()) != nullptr || CanRollBack(catalog, view);
 }
 
-absl::Time ProgressDeadline(const Catalog& catalog, const AppView& view) {
-  if (!IsAwaited(catalog, view) || SetupRuns(view)) return absl::InfiniteFuture();
-  absl::Time since = FromTimestamp(view.record->progress_time());
-  if (const rec::OperationRecord* open = OpenOperation(catalog, view.name())) {
-    since = std::max(since, FromTimestamp(open->operation().create_time()));
-  }
-  return since + PatienceOf(view);
-}
-
-std::optional<RolloutFailure> FindFailure(const Catalog& catalog, const AppView& view,
-                                          const api::AppStatus& status, absl::Time now) {
-  const bool late = now >= ProgressDeadline(catalog, view);
+std::optional<RolloutFailure> FindFailure(const AppView& view, const api::AppStatus& status,
+                                          bool late) {
   if (view.runs && !view.slots.empty() && !IsSetUp(view)) {
     const api::SetupState setup = TargetSetup(view).state();
     const api::Condition* condition = FindCondition(status, "SetUp");

@@ -22,12 +22,15 @@ struct RolloutFailure {
 bool IsAwaited(const Catalog& catalog, const AppView& view);
 
 // It failed: the target cannot start, keeps crashing, its setup failed, or there was no progress
-// for too long. `status` is the app's newest.
-std::optional<RolloutFailure> FindFailure(const Catalog& catalog, const AppView& view,
-                                          const api::AppStatus& status, absl::Time now);
+// for too long (`late`). `status` is the app's newest.
+std::optional<RolloutFailure> FindFailure(const AppView& view, const api::AppStatus& status,
+                                          bool late);
 
-// When the lack of progress will count as failure; InfiniteFuture if it will not.
-absl::Time ProgressDeadline(const Catalog& catalog, const AppView& view);
+// How long there may be no progress before that counts as failure.
+absl::Duration PatienceOf(const AppView& view);
+
+// An attempt at setup runs where it can be seen: it has its own time limit.
+bool SetupRuns(const AppView& view);
 
 // The update is to be taken back if it fails.
 bool CanRollBack(const Catalog& catalog, const AppView& view);

@@ -16,6 +16,7 @@ void ForEachInstance(const AppView& view, Visit visit) {
     if (slot.target != nullptr) visit(*slot.target);
     for (const rec::InstanceRecord* record : slot.old) visit(*record);
     for (const rec::InstanceRecord* record : slot.leaving) visit(*record);
+    for (const rec::InstanceRecord* record : slot.lost) visit(*record);
   }
   for (const rec::InstanceRecord* record : view.surplus) visit(*record);
   for (const rec::InstanceRecord* record : view.setups) visit(*record);
@@ -229,6 +230,7 @@ Progress ProgressOf(const AppView& view, const RolloutPlan& plan, const api::App
     if (reachable != nullptr && reachable->status() != api::CONDITION_STATUS_TRUE) {
       progress.message += " " + reachable->message();
     }
+    if (!plan.note.empty()) progress.message += " " + plan.note;
     return progress;
   }
   progress.steps = static_cast<int>(view.slots.size());

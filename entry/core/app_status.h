@@ -4,6 +4,7 @@
 
 #include "absl/time/time.h"
 #include "entry/core/app_view.h"
+#include "entry/core/node_loss.h"
 #include "entry/core/rollout.h"
 
 // What is true of an app, computed from its instances and from what its rollout waits for. Pure.
@@ -14,6 +15,7 @@ struct StatusInput {
   const AppView& view;
   const RolloutPlan& plan;
   const api::AppStatus* former = nullptr;  // nullptr: none yet.
+  const LossReport& losses;
   absl::Time now;
   // An update failed just now and was taken back: why. Else empty.
   std::string rolled_back;

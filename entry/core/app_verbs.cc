@@ -7,6 +7,7 @@
 #include "entry/core/app_methods.h"
 #include "entry/core/app_validation.h"
 #include "entry/core/dirty.h"
+#include "entry/core/disconnect.h"
 #include "entry/core/operation.h"
 #include "entry/core/resource_change.h"
 #include "entry/core/revision.h"
@@ -142,6 +143,17 @@ int64_t FindSetup(const CallContext& context, const rec::AppRecord& record,
   return 0;
 }
 
+// Whoever says that setup is to be tried again has made sure that no earlier attempt still runs
+// where nobody sees it.
+void GiveUpSilentAttempts(CallContext& context, const std::string& app_name) {
+  const std::set<std::string> names = context.catalog.InstancesOfApp(app_name);
+  for (const std::string& name : names) {
+    const rec::InstanceRecord& record = *context.catalog.instances.Find(name);
+    if (!record.instance().setup() || !HoldsItsSlot(record)) continue;
+    context.catalog.instances.Mutate(name).set_loss(rec::LOSS_REPLACED);
+  }
+}
+
 // Sets the state that the setup of this revision is in, and makes the revision the target.
 api::Operation DecideSetup(CallContext& context, const std::string& name, int64_t number,
                            api::SetupState state) {
@@ -155,7 +167,7 @@ api::Operation DecideSetup(CallContext& context, const std::string& name, int64_
   }
   record.set_target_revision(number);
   record.set_failed_revision(0);
-  *record.mutable_progress_time() = ToTimestamp(context.now.wall);
+  if (state == api::SETUP_STATE_UNSPECIFIED) GiveUpSilentAttempts(context, name);
   context.catalog.SetActor(name, context.call.principal.name);
   return OpenAppOperation(context, name, "SETUP");
 }

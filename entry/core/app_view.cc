@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "entry/core/disconnect.h"
 #include "entry/core/instance_facts.h"
 
 namespace appsup::entry {
@@ -42,6 +43,8 @@ class Arranger {
   void AddToSlot(SlotView& slot, const rec::InstanceRecord& record) {
     if (IsLeaving(record)) {
       slot.leaving.push_back(&record);
+    } else if (record.loss() == rec::LOSS_REPLACED) {
+      slot.lost.push_back(&record);
     } else if (record.instance().revision() != view_.record->target_revision() ||
                MustMove(record)) {
       slot.old.push_back(&record);
@@ -141,11 +144,12 @@ AppView ViewApp(const Catalog& catalog, const std::string& app_name) {
   view.deleted = view.record->app().has_delete_time();
   view.runs = !view.deleted && view.spec().run_state() != api::RUN_STATE_STOPPED;
   view.recreate = Recreates(view);
+  view.fenced = RuleOf(view.spec(), view.target_spec()).fenced;
   view.environments = WantedEnvironments(catalog, *view.record);
   const int replicas = view.deleted ? 0 : ReplicasOf(view.spec());
   for (const std::string& environment : view.environments) {
     for (int number = 0; number < replicas; ++number) {
-      view.slots.push_back({environment, number, nullptr, {}, {}, nullptr, false});
+      view.slots.push_back({environment, number, nullptr, {}, {}, {}, nullptr, false});
     }
   }
   Arranger arranger(catalog, view);

@@ -19,6 +19,8 @@ struct SlotView {
   std::vector<const rec::InstanceRecord*> old;
   // To be removed, but not gone yet.
   std::vector<const rec::InstanceRecord*> leaving;
+  // On lost nodes, given away although they may still run; until their successor is ready.
+  std::vector<const rec::InstanceRecord*> lost;
   // The newest one that ever was in the slot: where it was, the slot would like to be.
   const rec::InstanceRecord* newest = nullptr;
   // The slot's data is on the newest one's node.
@@ -33,6 +35,7 @@ struct AppView {
   bool deleted = false;
   bool runs = false;  // Neither deleted nor stopped.
   bool recreate = false;
+  bool fenced = false;  // No two instances of a slot at one time.
   std::vector<std::string> environments;
   std::vector<SlotView> slots;  // By environment, in the order of placement, then by number.
   std::vector<const rec::InstanceRecord*> surplus;  // In no wanted slot, not gone.

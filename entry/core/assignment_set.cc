@@ -31,6 +31,27 @@ api::Assignments AssignmentSet::Next(const Catalog& catalog, size_t max_bytes) {
   return message;
 }
 
+bool AssignmentSet::MayTell(const rec::InstanceRecord& record) const {
+  if (!held_.has_value()) return true;
+  const api::Instance& instance = record.instance();
+  if (instance.desired() != api::DESIRED_STATE_RUN || held_->contains(instance.uid())) return false;
+  // Once more if it may have been lost, but not in another form.
+  auto told = added_.find(instance.uid());
+  return told == added_.end() || told->second == record.generation();
+}
+
+bool AssignmentSet::Put(const Catalog& catalog, const rec::InstanceRecord& record, size_t max_bytes,
+                        size_t* bytes, api::Assignments* message) {
+  if (!MayTell(record)) return true;
+  api::Assignment assignment = BuildAssignment(catalog, record);
+  const size_t size = assignment.ByteSizeLong();
+  if (*bytes > 0 && *bytes + size > max_bytes) return false;
+  *bytes += size;
+  if (held_.has_value()) added_.emplace(assignment.uid(), assignment.generation());
+  *message->add_assignments() = std::move(assignment);
+  return true;
+}
+
 void AssignmentSet::FillRemovals(size_t max_bytes, size_t* bytes, api::Assignments* message) {
   while (!removals_.empty() && *bytes < max_bytes) {
     auto removal = removals_.begin();
@@ -50,11 +71,7 @@ void AssignmentSet::FillIncremental(const Catalog& catalog, size_t max_bytes,
   while (!waiting_.empty() && bytes < max_bytes) {
     // A row that is gone was reported as removed: there is nothing left to tell.
     if (const rec::InstanceRecord* record = catalog.instances.Find(*waiting_.begin())) {
-      api::Assignment assignment = BuildAssignment(catalog, *record);
-      const size_t size = assignment.ByteSizeLong();
-      if (bytes > 0 && bytes + size > max_bytes) return;
-      bytes += size;
-      *message->add_assignments() = std::move(assignment);
+      if (!Put(catalog, *record, max_bytes, &bytes, message)) return;
     }
     waiting_.erase(waiting_.begin());
   }
@@ -76,13 +93,7 @@ void AssignmentSet::FillComplete(const Catalog& catalog, size_t max_bytes,
   auto name = names.upper_bound(cursor_);
   for (; name != names.end() && bytes < max_bytes; ++name) {
     const rec::InstanceRecord& record = *catalog.instances.Find(*name);
-    if (!IsGone(record)) {
-      api::Assignment assignment = BuildAssignment(catalog, record);
-      const size_t size = assignment.ByteSizeLong();
-      if (bytes > 0 && bytes + size > max_bytes) return;
-      bytes += size;
-      *message->add_assignments() = std::move(assignment);
-    }
+    if (!IsGone(record) && !Put(catalog, record, max_bytes, &bytes, message)) return;
     cursor_ = *name;
   }
   if (name != names.end() || !removals_.empty()) return;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "appsupervisor/v1/link.pb.h"
 #include "entry/core/catalog.h"
@@ -21,6 +22,10 @@ class AssignmentSet {
 
   // The differences to Hello were added. The first message goes out even if there are none.
   void Open() { must_send_ = true; }
+
+  // Only instances that are to run and that are not held are told from now on: the node is guarded.
+  // `held`: uids. What was told is held too.
+  void OnlyAdd(std::set<std::string> held) { held_ = std::move(held); }
 
   void Add(const std::string& instance_name) { waiting_.insert(instance_name); }
   // For an instance that the catalog does not know.
@@ -46,6 +51,10 @@ class AssignmentSet {
   int64_t version() const { return version_; }
 
  private:
+  bool MayTell(const rec::InstanceRecord& record) const;
+  // False: it does not fit any more.
+  bool Put(const Catalog& catalog, const rec::InstanceRecord& record, size_t max_bytes,
+           size_t* bytes, api::Assignments* message);
   void FillRemovals(size_t max_bytes, size_t* bytes, api::Assignments* message);
   void FillIncremental(const Catalog& catalog, size_t max_bytes, api::Assignments* message);
   void FillComplete(const Catalog& catalog, size_t max_bytes, api::Assignments* message);
@@ -53,6 +62,8 @@ class AssignmentSet {
   std::string node_;                                 // "nodes/n".
   std::set<std::string> waiting_;                    // Names.
   std::map<std::string, api::Assignment> removals_;  // By uid.
+  std::optional<std::set<std::string>> held_;        // Uids; set: nothing of these is told.
+  std::map<std::string, int64_t> added_;             // Uid → generation told; if held_ is set.
   int64_t version_ = 0;                              // Of the newest message.
   bool must_send_ = false;
   bool complete_ = false;                   // A COMPLETE set is to be sent or under way.

@@ -5,6 +5,7 @@
 
 #include "common/check.h"
 #include "common/status.h"
+#include "entry/core/brake.h"
 #include "entry/core/catalog_rows.h"
 
 namespace appsup::entry {
@@ -86,6 +87,8 @@ api::Environment Catalog::EnvironmentView(const std::string& name) const {
   api::Environment view = record->environment();
   api::EnvironmentStatus& status = *view.mutable_status();
   const std::string id = IdOf(name);
+  status.set_brake_engaged(record->brake_engaged());
+  status.set_lost_nodes(CountLost(*this, id).lost);
   for (const auto& [node_name, node_record] : nodes.rows()) {
     const api::Node& node = node_record.node();
     if (node.environment() != id) continue;

@@ -93,7 +93,7 @@ absl::StatusOr<std::unique_ptr<EntryCore>> EntryCore::Create(const CoreOptions& 
   EnsureDefaultProject(s.catalog, s.ids, now);
   s.methods = MakeMethodTable();
   s.requests = std::make_unique<RequestLog>(s.options, s.catalog);
-  s.housekeeping = std::make_unique<Housekeeping>(s.options, s.catalog, s.dirty, *s.requests);
+  s.housekeeping = std::make_unique<Housekeeping>(s.options, s.catalog, s.dirty, *s.requests, now);
   s.waiters = std::make_unique<Waiters>(s.options, s.catalog);
   s.sessions =
       std::make_unique<Sessions>(s.options, s.catalog, s.dirty, s.ids, epoch, timeline, now);

@@ -29,6 +29,7 @@ std::vector<Effect> EntryCore::Flush(const Moment& now) {
     std::vector<Effect> logs = s.CollectLogs(now);
     std::vector<Effect> to_agents = s.sessions->Collect(now);
     std::vector<Note> notes = s.sessions->TakeNotes();
+    std::ranges::move(s.housekeeping->TakeNotes(), std::back_inserter(notes));
     std::ranges::move(NotesOfChanges(s.catalog), std::back_inserter(notes));
     s.TakeTransaction(now, out);
     const int64_t index = s.catalog.last_index();
@@ -55,14 +56,16 @@ void EntryCore::State::Reconcile(const Moment& now) {
         node_schedule.Drop(name);
         continue;
       }
-      node_schedule.Set(name, ReconcileNode(options, catalog, *sessions, dirty, name, now));
+      node_schedule.Set(name,
+                        ReconcileNode(options, catalog, *sessions, dirty, patience, name, now));
     }
     for (const std::string& name : dirty.TakeApps()) {
       if (catalog.apps.Find(name) == nullptr) {
         app_schedule.Drop(name);
         continue;
       }
-      app_schedule.Set(name, ReconcileApp(options, catalog, *sessions, dirty, ids, name, now));
+      app_schedule.Set(name,
+                       ReconcileApp(options, catalog, *sessions, dirty, patience, ids, name, now));
     }
     for (const auto& [node, instance] : dirty.TakeAssignments()) {
       sessions->AssignmentChanged(node, instance);

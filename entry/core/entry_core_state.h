@@ -13,6 +13,7 @@
 #include "entry/core/housekeeping.h"
 #include "entry/core/lease.h"
 #include "entry/core/method_table.h"
+#include "entry/core/patience.h"
 #include "entry/core/request_log.h"
 #include "entry/core/sessions.h"
 #include "entry/core/waiters.h"
@@ -26,6 +27,7 @@ struct EntryCore::State {
   SeededRandom ids;
   Catalog catalog;
   Dirty dirty;
+  Patience patience;
   MethodTable methods;
   // These refer to the catalog as it was loaded.
   std::unique_ptr<Sessions> sessions;

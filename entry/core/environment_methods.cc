@@ -8,6 +8,7 @@
 #include "common/resource_name.h"
 #include "common/status.h"
 #include "entry/core/app_validation.h"
+#include "entry/core/brake.h"
 #include "entry/core/dirty.h"
 #include "entry/core/page.h"
 #include "entry/core/resource_change.h"
@@ -23,7 +24,7 @@ constexpr int kMaxAllowedProjects = 1000;
 
 const std::set<std::string>& WritableFields() {
   static const auto& fields =
-      *new std::set<std::string>{"display_name", "labels", "allowed_projects"};
+      *new std::set<std::string>{"display_name", "labels", "allowed_projects", "brake"};
   return fields;
 }
 
@@ -34,6 +35,9 @@ void Validate(const api::Environment& environment, Violations& violations) {
     violations.Add("environment.allowed_projects",
                    fmt::format("names {} projects; at most {} are allowed",
                                environment.allowed_projects_size(), kMaxAllowedProjects));
+  }
+  if (const double share = environment.brake().share(); !(share >= 0 && share <= 1)) {
+    violations.Add("environment.brake.share", fmt::format("is {}; must be from 0 to 1", share));
   }
   for (int at = 0; at < environment.allowed_projects_size(); ++at) {
     violations.Add(CheckId(fmt::format("environment.allowed_projects[{}]", at),
@@ -48,6 +52,14 @@ absl::StatusOr<const rec::EnvironmentRecord*> Find(CallContext& context, const s
   std::vector<std::string> ids;
   RETURN_IF_ERROR(ParseName(field, "environments/*", name, &ids));
   return NotFound("Environment", name);
+}
+
+// `released` is the entry's own: only ReleaseBrake sets it.
+void TakeBrake(const api::Environment& from, api::Environment& to) {
+  const bool released = to.brake().released();
+  to.clear_brake();
+  if (from.brake().has_share()) to.mutable_brake()->set_share(from.brake().share());
+  if (released) to.mutable_brake()->set_released(true);
 }
 
 // Where apps may run changed: each is looked at again. Rare.
@@ -70,6 +82,7 @@ absl::StatusOr<api::Environment> CreateEnvironment(CallContext& context,
   environment.set_display_name(request.environment().display_name());
   *environment.mutable_labels() = request.environment().labels();
   *environment.mutable_allowed_projects() = request.environment().allowed_projects();
+  TakeBrake(request.environment(), environment);
   MarkCreated(context, name, environment);
   context.catalog.environments.Insert(name, std::move(record));
   ReconcileAllApps(context);
@@ -110,8 +123,13 @@ absl::StatusOr<api::Environment> UpdateEnvironment(CallContext& context,
   Validate(after, violations);
   RETURN_IF_ERROR(violations.ToStatus());
   RETURN_IF_ERROR(CheckEtag(request.environment().etag(), record->environment().etag(), name));
+  api::Environment kept = record->environment();
+  TakeBrake(after, kept);
+  *after.mutable_brake() = kept.brake();
+  if (after.brake().ByteSizeLong() == 0) after.clear_brake();
   MarkWritten(context, after);
   *context.catalog.environments.Mutate(name).mutable_environment() = std::move(after);
+  UpdateBrake(context.catalog, context.dirty, IdOf(name));
   ReconcileAllApps(context);
   return context.catalog.EnvironmentView(name);
 }
@@ -155,6 +173,21 @@ absl::StatusOr<google::protobuf::Empty> DeleteEnvironment(
   return google::protobuf::Empty();
 }
 
+absl::StatusOr<api::Environment> ReleaseBrake(CallContext& context,
+                                              const api::ReleaseBrakeRequest& request) {
+  const std::string& name = request.name();
+  ASSIGN_OR_RETURN(const rec::EnvironmentRecord* record, Find(context, "name", name));
+  if (!record->brake_engaged()) {
+    return WrongState("BRAKE_NOT_ENGAGED", name,
+                      "holds no replacements; there is nothing to release");
+  }
+  rec::EnvironmentRecord& changed = context.catalog.environments.Mutate(name);
+  changed.mutable_environment()->mutable_brake()->set_released(true);
+  context.catalog.SetActor(name, context.call.principal.name);
+  UpdateBrake(context.catalog, context.dirty, IdOf(name));
+  return context.catalog.EnvironmentView(name);
+}
+
 }  // namespace
 
 void AddEnvironmentMethods(MethodTable& table) {
@@ -164,6 +197,7 @@ void AddEnvironmentMethods(MethodTable& table) {
   table.AddUnary<api::ListEnvironmentsRequest>(service + "ListEnvironments", ListEnvironments);
   table.AddUnary<api::UpdateEnvironmentRequest>(service + "UpdateEnvironment", UpdateEnvironment);
   table.AddUnary<api::DeleteEnvironmentRequest>(service + "DeleteEnvironment", DeleteEnvironment);
+  table.AddUnary<api::ReleaseBrakeRequest>(service + "ReleaseBrake", ReleaseBrake);
 }
 
 }  // namespace appsup::entry

@@ -19,26 +19,70 @@ std::string OperationsOf(const std::string& project) {
 
 }  // namespace
 
+Housekeeping::Housekeeping(const CoreOptions& options, Catalog& catalog, Dirty& dirty,
+                           RequestLog& requests, const Moment& now)
+    : options_(options), catalog_(catalog), dirty_(dirty), requests_(requests), wall_clock_(now) {
+  const rec::CatalogRecord* meta = catalog.meta.Find(Catalog::kMetaKey);
+  const rec::ClockStamp stamp = meta == nullptr ? rec::ClockStamp() : meta->clock();
+  if (!stamp.boot_id().empty() && stamp.boot_id() == options.boot_id) {
+    WallClock since({FromTimestamp(stamp.wall()), absl::Nanoseconds(stamp.boot_nanos())});
+    FollowJump(since.TakeJump(now), now);
+  }
+  StampClock(now);
+}
+
 void Housekeeping::Run(const Moment& now) {
   if (now.boot < next_) return;
   next_ = now.boot + kPeriod;
-  requests_.Expire(now);
-  ExpireTokens(now);
-  ExpireOperations(now);
+  if (const absl::Duration jump = wall_clock_.TakeJump(now); jump != absl::ZeroDuration()) {
+    FollowJump(jump, now);
+    StampClock(now);
+  }
+  const absl::Time wall = wall_clock_.Cautious(now);
+  requests_.Expire(wall);
+  ExpireTokens(wall);
+  ExpireOperations(wall);
   ExpireApps(now);
-  TrimLog(now);
+  TrimLog(wall);
 }
 
-void Housekeeping::ExpireTokens(const Moment& now) {
+// What is left until an app is purged stays as it was.
+void Housekeeping::FollowJump(absl::Duration jump, const Moment& now) {
+  if (jump == absl::ZeroDuration()) return;
+  std::vector<std::string> deleted;
+  for (const auto& [name, record] : catalog_.apps.rows()) {
+    if (record.app().has_purge_time() && !record.purge()) deleted.push_back(name);
+  }
+  for (const std::string& name : deleted) {
+    google::protobuf::Timestamp& time =
+        *catalog_.apps.Mutate(name).mutable_app()->mutable_purge_time();
+    time = ToTimestamp(FromTimestamp(time) + jump);
+  }
+  notes_.push_back({true,
+                    "wall-clock-jumped",
+                    {{"by", absl::FormatDuration(jump)},
+                     {"now", absl::FormatTime(now.wall, absl::UTCTimeZone())},
+                     {"moved_purge_times", std::to_string(deleted.size())}}});
+}
+
+void Housekeeping::StampClock(const Moment& now) {
+  if (options_.boot_id.empty() || catalog_.meta.Find(Catalog::kMetaKey) == nullptr) return;
+  rec::ClockStamp& stamp = *catalog_.meta.Mutate(Catalog::kMetaKey).mutable_clock();
+  stamp.set_boot_id(options_.boot_id);
+  stamp.set_boot_nanos(absl::ToInt64Nanoseconds(now.boot));
+  *stamp.mutable_wall() = ToTimestamp(now.wall);
+}
+
+void Housekeeping::ExpireTokens(absl::Time now) {
   std::vector<std::string> expired;
   for (const auto& [key, record] : catalog_.tokens.rows()) {
-    if (FromTimestamp(record.expire_time()) <= now.wall) expired.push_back(key);
+    if (FromTimestamp(record.expire_time()) <= now) expired.push_back(key);
   }
   for (const std::string& key : expired) catalog_.tokens.Erase(key);
 }
 
 // Names grow with age, so the oldest come first.
-void Housekeeping::ExpireOperations(const Moment& now) {
+void Housekeeping::ExpireOperations(absl::Time now) {
   const std::map<std::string, int64_t> counts = catalog_.operation_counts();
   for (const auto& [project, count] : counts) {
     const std::string prefix = OperationsOf(project);
@@ -47,7 +91,7 @@ void Housekeeping::ExpireOperations(const Moment& now) {
          row != rows.end() && row->first.starts_with(prefix);) {
       const api::Operation& operation = (row++)->second.operation();
       if (!operation.done()) continue;
-      if (FromTimestamp(operation.end_time()) + options_.operation_kept > now.wall) break;
+      if (FromTimestamp(operation.end_time()) + options_.operation_kept > now) break;
       catalog_.EraseOperation(std::string(operation.name()));
     }
   }
@@ -89,22 +133,22 @@ void Housekeeping::ExpireApps(const Moment& now) {
   }
 }
 
-void Housekeeping::TrimLog(const Moment& now) {
+void Housekeeping::TrimLog(absl::Time now) {
   const rec::CatalogRecord* meta = catalog_.meta.Find(Catalog::kMetaKey);
   if (meta == nullptr) return;
   const auto& marks = meta->marks();
   const bool mark_due =
-      marks.empty() || FromTimestamp(marks[marks.size() - 1].time()) + kMarkPeriod <= now.wall;
+      marks.empty() || FromTimestamp(marks[marks.size() - 1].time()) + kMarkPeriod <= now;
   const int64_t head = catalog_.last_index();
   if (mark_due && (marks.empty() || marks[marks.size() - 1].index() < head)) {
     rec::LogMark& mark = *catalog_.meta.Mutate(Catalog::kMetaKey).add_marks();
-    *mark.mutable_time() = ToTimestamp(now.wall);
+    *mark.mutable_time() = ToTimestamp(now);
     mark.set_index(head);
   }
   int64_t oldest = std::max<int64_t>(meta->oldest_index(), 1);
   int aged = 0;
   while (aged < marks.size() &&
-         FromTimestamp(marks[aged].time()) + options_.change_log_kept <= now.wall) {
+         FromTimestamp(marks[aged].time()) + options_.change_log_kept <= now) {
     oldest = std::max(oldest, marks[aged++].index() + 1);
   }
   // In strides, so that the row with the history is not written for every few entries.

@@ -2,23 +2,29 @@
 
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "common/clock.h"
 #include "entry/core/catalog.h"
 #include "entry/core/dirty.h"
+#include "entry/core/effect.h"
 #include "entry/core/options.h"
 #include "entry/core/request_log.h"
+#include "entry/core/wall_clock.h"
 
 namespace appsup::entry {
 
 // Forgets what has been kept long enough: request ids, join tokens, operations, deleted apps and
-// the change log's oldest entries. Once a minute. Deleted apps are timed by BOOTTIME from when they
-// were first seen, so that a jump of the wall clock destroys nothing. Core thread only.
+// the change log's oldest entries. Once a minute. A jump of the wall clock destroys nothing: purge
+// times of deleted apps are moved by as much, also when it was set while the entry was away from a
+// machine that ran on; and nothing else is forgotten earlier for it. Core thread only.
 class Housekeeping {
  public:
-  Housekeeping(const CoreOptions& options, Catalog& catalog, Dirty& dirty, RequestLog& requests)
-      : options_(options), catalog_(catalog), dirty_(dirty), requests_(requests) {}
+  // Compares the wall clock with how it stood when the entry last ran on this machine.
+  Housekeeping(const CoreOptions& options, Catalog& catalog, Dirty& dirty, RequestLog& requests,
+               const Moment& now);
 
   void Run(const Moment& now);
 
@@ -30,16 +36,23 @@ class Housekeeping {
 
   absl::Duration next_deadline() const { return next_; }
 
+  // Lines for the log since the last call.
+  std::vector<Note> TakeNotes() { return std::exchange(notes_, {}); }
+
  private:
-  void ExpireTokens(const Moment& now);
-  void ExpireOperations(const Moment& now);
+  void FollowJump(absl::Duration jump, const Moment& now);
+  void StampClock(const Moment& now);
+  void ExpireTokens(absl::Time now);
+  void ExpireOperations(absl::Time now);
   void ExpireApps(const Moment& now);
-  void TrimLog(const Moment& now);
+  void TrimLog(absl::Time now);
 
   const CoreOptions& options_;
   Catalog& catalog_;
   Dirty& dirty_;
   RequestLog& requests_;
+  WallClock wall_clock_;
+  std::vector<Note> notes_;
   absl::Duration next_ = -absl::InfiniteDuration();
   std::map<std::string, absl::Duration> purge_at_;  // Name of a deleted app → BOOTTIME.
   int64_t trim_before_ = 0;

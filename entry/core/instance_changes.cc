@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/id.h"
+#include "entry/core/disconnect.h"
 #include "entry/core/instance_facts.h"
 #include "entry/core/proto_time.h"
 #include "entry/core/statement.h"
@@ -132,6 +133,12 @@ class Undertaker {
   std::map<Slot, std::string> newest_;  // Names; filled when first needed.
 };
 
+bool StartsFenced(const Ground& ground, const AppView& view, const std::string& node, bool setup) {
+  if (!setup) return RuleOf(view.spec(), view.target_spec()).fenced;
+  const rec::NodeRecord* record = ground.catalog.nodes.Find("nodes/" + node);
+  return IsSetupFenced(view.target_spec()) && record != nullptr && CanFence(record->node());
+}
+
 bool Admits(const api::Environment& environment, const std::string& project) {
   const auto& allowed = environment.allowed_projects();
   return allowed.empty() || std::find(allowed.begin(), allowed.end(), project) != allowed.end();
@@ -160,6 +167,7 @@ std::string CreateInstance(const Ground& ground, Random& random, const AppView& 
   record.set_restart_nonce(app.spec().restart_nonce());
   record.set_app_generation(app.generation());
   ground.catalog.AddInstance(std::move(record));
+  if (StartsFenced(ground, view, node, setup)) SetFenced(ground.catalog, name, true);
   UpdateReservation(ground.options, ground.catalog, ground.dirty, name);
   Restate(ground.catalog, ground.dirty, name);
   return name;

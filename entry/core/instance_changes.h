@@ -7,6 +7,7 @@
 #include "entry/core/app_view.h"
 #include "entry/core/dirty.h"
 #include "entry/core/options.h"
+#include "entry/core/patience.h"
 #include "entry/core/placement.h"
 #include "entry/core/sessions.h"
 
@@ -19,6 +20,7 @@ struct Ground {
   Catalog& catalog;
   const Sessions& sessions;
   Dirty& dirty;
+  Patience& patience;
   const Moment& now;
 };
 

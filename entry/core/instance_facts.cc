@@ -48,6 +48,7 @@ bool HasReported(const rec::InstanceRecord& record) {
 }
 
 bool HasEnded(const rec::InstanceRecord& record) {
+  if (record.loss() == rec::LOSS_ENDED) return true;
   return IsFinal(record.instance().state()) && HasReported(record);
 }
 

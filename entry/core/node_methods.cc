@@ -10,6 +10,8 @@
 #include "common/status.h"
 #include "entry/core/app_validation.h"
 #include "entry/core/dirty.h"
+#include "entry/core/disconnect.h"
+#include "entry/core/instance_facts.h"
 #include "entry/core/operation.h"
 #include "entry/core/page.h"
 #include "entry/core/resource_change.h"
@@ -24,6 +26,7 @@ namespace {
 constexpr absl::Duration kDefaultTokenTtl = absl::Hours(1);
 constexpr absl::Duration kMaxTokenTtl = absl::Hours(7 * 24);
 constexpr size_t kMaxTokens = 10'000;
+constexpr char kAllNodes[] = "nodes/-";
 
 const std::set<std::string>& WritableFields() {
   static const auto& fields = *new std::set<std::string>{"labels", "schedulable"};
@@ -153,6 +156,20 @@ absl::StatusOr<api::Node> RevokeNode(CallContext& context, const api::RevokeNode
   return View(context, name);
 }
 
+// An instance on the node that its fence has not ended yet; nullptr if there is none. Deleting the
+// node would give its slot to another node.
+const std::string* FencedUnderLease(const CallContext& context, const std::string& node) {
+  const std::optional<absl::Duration> lost_since = context.sessions.LostSince(node);
+  if (lost_since.has_value() && *lost_since + FenceMargin(context.options) <= context.now.boot) {
+    return nullptr;
+  }
+  for (const std::string& name : context.catalog.InstancesOfNode(node)) {
+    const rec::InstanceRecord& record = *context.catalog.instances.Find(name);
+    if (record.fenced() && !HasEnded(record)) return &name;
+  }
+  return nullptr;
+}
+
 absl::StatusOr<google::protobuf::Empty> DeleteNode(CallContext& context,
                                                    const api::DeleteNodeRequest& request) {
   const std::string& name = request.name();
@@ -166,6 +183,13 @@ absl::StatusOr<google::protobuf::Empty> DeleteNode(CallContext& context,
                       fmt::format("holds {} instances, such as {}; drain or revoke it first",
                                   instances.size(), *instances.begin()));
   }
+  if (const std::string* fenced = FencedUnderLease(context, name); fenced != nullptr) {
+    return WrongState(
+        "NODE_LEASE_RUNS", name,
+        fmt::format("may still run {}, which is fenced, until its lease has ended; try "
+                    "again in {} s",
+                    *fenced, absl::ToInt64Seconds(context.options.lease) + 1));
+  }
   // Reconciling their apps forgets them, but for the marks of where data was: a slot with NODE data
   // must not be started on an empty folder elsewhere.
   for (const std::string& instance : instances) context.dirty.App(AppOf(instance));
@@ -174,9 +198,47 @@ absl::StatusOr<google::protobuf::Empty> DeleteNode(CallContext& context,
                             name + " was deleted while it was drained.", {{"name", name}}),
                   context.now);
   context.sessions.Close(name, "The node was deleted; enrol the machine again.", true);
+  context.sessions.Forget(name);
   context.catalog.SetActor(name, context.call.principal.name);
   context.catalog.nodes.Erase(name);
   return google::protobuf::Empty();
+}
+
+// The stream is ended so that the agent says Hello anew: only then can it be told all.
+void AcceptFor(CallContext& context, const std::string& name) {
+  rec::NodeRecord& record = context.catalog.nodes.Mutate(name);
+  *record.mutable_accepted_position() = record.position();
+  context.catalog.SetActor(name, context.call.principal.name);
+  context.sessions.Close(name, "The catalog was accepted for the node; connect again.", false);
+  context.dirty.Node(name);
+}
+
+bool AwaitsAcceptance(const rec::NodeRecord& record) {
+  return !record.guard().empty() && !record.revoked();
+}
+
+absl::StatusOr<api::AcceptCatalogResponse> AcceptCatalog(CallContext& context,
+                                                         const api::AcceptCatalogRequest& request) {
+  api::AcceptCatalogResponse response;
+  if (request.name() == kAllNodes) {
+    for (const auto& [name, record] : context.catalog.nodes.rows()) {
+      if (AwaitsAcceptance(record)) response.add_nodes(name);
+    }
+    if (response.nodes().empty()) {
+      return MakeError(absl::StatusCode::kFailedPrecondition, "NODE_NOT_GUARDED",
+                       "No node is guarded; there is nothing to accept", {{"name", kAllNodes}});
+    }
+  } else {
+    ASSIGN_OR_RETURN(const rec::NodeRecord* record, Find(context, "name", request.name()));
+    RETURN_IF_ERROR(CheckNotRevoked(*record));
+    if (!AwaitsAcceptance(*record)) {
+      return WrongState("NODE_NOT_GUARDED", request.name(),
+                        "is not guarded; there is nothing to accept");
+    }
+    response.add_nodes(request.name());
+  }
+  for (const std::string& name : response.nodes()) AcceptFor(context, name);
+  return response;
 }
 
 absl::StatusOr<api::EnrollmentToken> CreateEnrollmentToken(
@@ -224,6 +286,7 @@ void AddNodeMethods(MethodTable& table) {
   table.AddUnary<api::ResumeNodeRequest>(service + "ResumeNode", ResumeNode);
   table.AddUnary<api::RevokeNodeRequest>(service + "RevokeNode", RevokeNode);
   table.AddUnary<api::DeleteNodeRequest>(service + "DeleteNode", DeleteNode);
+  table.AddUnary<api::AcceptCatalogRequest>(service + "AcceptCatalog", AcceptCatalog);
   table.AddUnary<api::CreateEnrollmentTokenRequest>(service + "CreateEnrollmentToken",
                                                     CreateEnrollmentToken);
 }

@@ -76,12 +76,60 @@ void NoteInstances(const Catalog& catalog, std::vector<Note>& notes) {
   }
 }
 
+// An instance whose slot was given to another node.
+void NoteReplacements(const Catalog& catalog, std::vector<Note>& notes) {
+  for (const auto& [name, before] : catalog.instances.changes()) {
+    const rec::InstanceRecord* record = catalog.instances.Find(name);
+    if (record == nullptr || record->loss() == rec::LOSS_UNSPECIFIED) continue;
+    if (before.has_value() && before->loss() != rec::LOSS_UNSPECIFIED) continue;
+    const bool proven = record->loss() == rec::LOSS_ENDED;
+    notes.push_back({true,
+                     "instance-replaced",
+                     {{"instance", record->instance().uid()},
+                      {"name", name},
+                      {"app", AppOf(name)},
+                      {"node", record->instance().node()},
+                      {"old_copy", proven ? "proven to have ended" : "may still run"}}});
+  }
+}
+
+void NoteBrakes(const Catalog& catalog, std::vector<Note>& notes) {
+  for (const auto& [name, before] : catalog.environments.changes()) {
+    const rec::EnvironmentRecord* record = catalog.environments.Find(name);
+    const bool was = before.has_value() && before->brake_engaged();
+    const bool is = record != nullptr && record->brake_engaged();
+    if (was == is) continue;
+    notes.push_back({is, is ? "brake-engaged" : "brake-ended", {{"environment", IdOf(name)}}});
+  }
+}
+
+void NoteGuards(const Catalog& catalog, std::vector<Note>& notes) {
+  for (const auto& [name, before] : catalog.nodes.changes()) {
+    const rec::NodeRecord* record = catalog.nodes.Find(name);
+    if (record == nullptr) continue;
+    const rec::NodeRecord former = before.has_value() ? *before : rec::NodeRecord();
+    const bool guarded = !record->guard().empty();
+    if (guarded && former.guard().empty()) {
+      notes.push_back({true, "node-guarded", {{"node", IdOf(name)}, {"reason", record->guard()}}});
+    }
+    if (guarded && record->has_accepted_position() && !former.has_accepted_position()) {
+      notes.push_back({false, "catalog-accepted", {{"node", IdOf(name)}}});
+    }
+    if (!guarded && !former.guard().empty()) {
+      notes.push_back({false, "node-unguarded", {{"node", IdOf(name)}}});
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<Note> NotesOfChanges(const Catalog& catalog) {
   std::vector<Note> notes;
   NoteOperations(catalog, notes);
   NoteInstances(catalog, notes);
+  NoteGuards(catalog, notes);
+  NoteReplacements(catalog, notes);
+  NoteBrakes(catalog, notes);
   return notes;
 }
 

@@ -10,8 +10,10 @@
 // `app` are names, `node` is an id, `instance` a uid, with its `name` beside it.
 namespace appsup::entry {
 
-// operation-started, operation-ended, instance-failed and instance-restarted: of what changed since
-// the last TakeTransaction. Of an instance that keeps ending only restart 1, 2, 4, 8 … is told.
+// operation-started, operation-ended, instance-failed, instance-restarted, instance-replaced,
+// brake-engaged, brake-ended, node-guarded, catalog-accepted and node-unguarded: of what changed
+// since the last TakeTransaction. Of an instance that keeps ending only restart 1, 2, 4, 8 … is
+// told.
 std::vector<Note> NotesOfChanges(const Catalog& catalog);
 
 // `session` as Welcome names it; of a node that is lost without a session, its last one. `node` is

@@ -101,9 +101,17 @@ api::ResourceTotals ReserveOf(const api::AppSpec& spec, int64_t default_memory_r
   return totals;
 }
 
-Placer::Placer(const api::AppSpec& spec, const api::Placement& placement,
+bool CanFence(const api::Node& node) {
+  const api::DriverInfo* driver = FindDriver(node);
+  return driver != nullptr && Enforces(*driver, "deadline");
+}
+
+Placer::Placer(const api::AppSpec& spec, const api::Placement& placement, bool fenced,
                int64_t default_memory_reserve)
-    : spec_(spec), placement_(placement), needed_(ReserveOf(spec, default_memory_reserve)) {
+    : spec_(spec),
+      placement_(placement),
+      fenced_(fenced),
+      needed_(ReserveOf(spec, default_memory_reserve)) {
   for (const api::Port& port : spec.ports()) {
     if (port.number() != 0) ports_.push_back(NodeUse::KeyOf(port));
   }
@@ -140,7 +148,6 @@ std::string Placer::Refusal(const NodeView& view, bool* bound_only) const {
   const api::Node& node = *view.node;
   const api::NodeState state = node.status().state();
   if (state == api::NODE_STATE_REVOKED) return "is revoked";
-  if (state == api::NODE_STATE_GUARDED) return "is guarded";
   if (state == api::NODE_STATE_UNSPECIFIED) return "has never connected";
   if (state == api::NODE_STATE_LOST) return "does not answer";
   if (!view.connected) return "is not connected";
@@ -155,6 +162,7 @@ std::string Placer::Refusal(const NodeView& view, bool* bound_only) const {
   if (std::string limit = UnenforcedLimit(spec_.resources(), *driver); !limit.empty()) {
     return fmt::format("cannot enforce the {} limit", limit);
   }
+  if (fenced_ && !CanFence(node)) return "cannot stop a process when its lease ends";
   *bound_only = true;
   if (node.desired() == api::NODE_DESIRED_DRAINED) return "is draining";
   if (node.has_schedulable() && !node.schedulable()) return "is not schedulable";

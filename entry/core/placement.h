@@ -43,9 +43,10 @@ using PlacementAnswer = std::variant<std::string, Unplaced>;
 // only.
 class Placer {
  public:
-  // `spec` holds the revision's fields; `placement` is the app's.
+  // `spec` holds the revision's fields; `placement` is the app's. `fenced`: only on nodes that can
+  // end a process at a deadline.
   Placer(const appsupervisor::v1::AppSpec& spec, const appsupervisor::v1::Placement& placement,
-         int64_t default_memory_reserve);
+         bool fenced, int64_t default_memory_reserve);
 
   // Brings in the nodes of one environment, once, before anything is asked about it.
   void AddEnvironment(const std::string& environment, const std::vector<NodeView>& nodes);
@@ -89,10 +90,14 @@ class Placer {
 
   const appsupervisor::v1::AppSpec& spec_;
   const appsupervisor::v1::Placement& placement_;
+  const bool fenced_;
   appsupervisor::v1::ResourceTotals needed_;
   std::vector<NodeUse::PortKey> ports_;  // Fixed ones.
   std::map<std::string, Room> rooms_;
 };
+
+// The node can end a process at a deadline, whatever its agent does.
+bool CanFence(const appsupervisor::v1::Node& node);
 
 // What one instance of this revision reserves.
 appsupervisor::v1::ResourceTotals ReserveOf(const appsupervisor::v1::AppSpec& spec,

@@ -8,6 +8,7 @@
 #include "entry/core/catalog.h"
 #include "entry/core/dirty.h"
 #include "entry/core/options.h"
+#include "entry/core/patience.h"
 #include "entry/core/sessions.h"
 
 namespace appsup::entry {
@@ -17,11 +18,12 @@ namespace appsup::entry {
 // changes only the catalog. Idempotent: without news it changes nothing.
 // Returns when it has to be called again without news (BOOTTIME), or InfiniteDuration.
 absl::Duration ReconcileApp(const CoreOptions& options, Catalog& catalog, const Sessions& sessions,
-                            Dirty& dirty, Random& random, const std::string& app_name,
-                            const Moment& now);
+                            Dirty& dirty, Patience& patience, Random& random,
+                            const std::string& app_name, const Moment& now);
 
 // The same for a node: drain, state, conditions, sums.
 absl::Duration ReconcileNode(const CoreOptions& options, Catalog& catalog, const Sessions& sessions,
-                             Dirty& dirty, const std::string& node_name, const Moment& now);
+                             Dirty& dirty, Patience& patience, const std::string& node_name,
+                             const Moment& now);
 
 }  // namespace appsup::entry

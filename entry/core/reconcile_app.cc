@@ -7,6 +7,8 @@
 #include "entry/core/app_status.h"
 #include "entry/core/instance_changes.h"
 #include "entry/core/instance_facts.h"
+#include "entry/core/node_guard.h"
+#include "entry/core/node_loss.h"
 #include "entry/core/operation.h"
 #include "entry/core/proto_time.h"
 #include "entry/core/reconcile.h"
@@ -27,6 +29,9 @@ class AppReconciler {
 
   absl::Duration Run() {
     ClearGone(ground_, name_);
+    UpdateFences(ground_, name_);
+    losses_ = JudgeLosses(ground_, name_);
+    if (losses_.changed) progressed_ = true;
     NoteNewTarget();
     SettleAttempts();
     AppView view = ViewApp(catalog_, name_);
@@ -42,6 +47,9 @@ class AppReconciler {
     if (acted) progressed_ = true;
     // The view points at what it saw, but what it saw may have its place elsewhere now.
     if (changed_) view = ViewApp(catalog_, name_);
+    if (const std::string guarded = DescribeGuarded(catalog_, view); !guarded.empty()) {
+      plan.note += (plan.note.empty() ? "" : " ") + guarded;
+    }
     return Conclude(view, plan);
   }
 
@@ -61,7 +69,7 @@ class AppReconciler {
   void SettleAttempts() {
     if (app().setups().empty()) return;
     const AppView view = ViewApp(catalog_, name_);
-    for (auto& [key, setup] : SettleSetups(view, ground_.now.wall)) {
+    for (auto& [key, setup] : SettleSetups(view, SilentTooLong(view), ground_.now.wall)) {
       (*catalog_.apps.Mutate(name_).mutable_setups())[key] = std::move(setup);
       progressed_ = true;
     }
@@ -74,7 +82,7 @@ class AppReconciler {
   RolloutPlan MakePlan(const AppView& view) {
     if (view.deleted) return PlanRemoval(view);
     if (!view.runs) return PlanStop(view);
-    placer_.emplace(view.target_spec(), view.spec().placement(),
+    placer_.emplace(view.target_spec(), view.spec().placement(), view.fenced,
                     ground_.options.default_memory_reserve);
     return PlanRollout(view, IsSetUp(view),
                        [&](const PlacementRequest& request) { return Place(view, request); });
@@ -176,23 +184,22 @@ class AppReconciler {
   absl::Duration Conclude(const AppView& view, const RolloutPlan& plan) {
     const bool done = IsDone(view, plan);
     if (done && view.runs && !view.slots.empty()) NoteGood();
-    api::AppStatus status =
-        ComputeStatus({catalog_, view, plan, FormerStatus(), ground_.now.wall, ""});
+    api::AppStatus status = Compute(view, plan, "");
     if (FormerStatus() != nullptr && status.ready_replicas() > FormerStatus()->ready_replicas()) {
       progressed_ = true;
     }
-    if (progressed_) {
-      *catalog_.apps.Mutate(name_).mutable_progress_time() = ToTimestamp(ground_.now.wall);
-    }
+    if (progressed_) ground_.patience.Restart(name_, ground_.now.boot);
+    if (done) ground_.patience.Drop(name_);
     if (!done && IsAwaited(catalog_, view)) {
-      const std::optional<RolloutFailure> failure =
-          FindFailure(catalog_, view, status, ground_.now.wall);
+      const bool late = ProgressDeadline(view) <= ground_.now.boot;
+      const std::optional<RolloutFailure> failure = FindFailure(view, status, late);
       if (failure.has_value()) return Fail(view, plan, std::move(status), *failure);
     }
     StoreStatus(std::move(status));
     TellOperation(view, plan, done);
     if (view.deleted && view.record->purge() && done && catalog_.InstancesOfApp(name_).empty()) {
       ground_.dirty.SetWaitsForRoom(name_, false);
+      ground_.patience.Drop(name_);
       catalog_.EraseApp(name_);
       return absl::InfiniteDuration();
     }
@@ -236,6 +243,9 @@ class AppReconciler {
     const int64_t good = app().good_revision();
     std::string message = failure.message;
     if (!message.ends_with('.')) message += ".";
+    if (failure.reason == "PROGRESS_DEADLINE" && message.find(plan.note) == std::string::npos) {
+      message += " " + plan.note;
+    }
     std::map<std::string, std::string> metadata = {{"revision", std::to_string(target)}};
     if (const api::Condition* blocking = BlockingCondition(status)) {
       metadata["condition"] = blocking->type();
@@ -249,9 +259,9 @@ class AppReconciler {
       rec::AppRecord& record = catalog_.apps.Mutate(name_);
       record.set_failed_revision(target);
       record.set_target_revision(good);
-      *record.mutable_progress_time() = ToTimestamp(ground_.now.wall);
+      ground_.patience.Restart(name_, ground_.now.boot);
       AppView back = ViewApp(catalog_, name_);
-      status = ComputeStatus({catalog_, back, plan, FormerStatus(), ground_.now.wall, message});
+      status = Compute(back, plan, message);
       ground_.dirty.App(name_);
     }
     StoreStatus(std::move(status));
@@ -266,18 +276,46 @@ class AppReconciler {
     return NextLook(ViewApp(catalog_, name_), false);
   }
 
-  // Times in records are wall clock times; the next look is set on the boot clock.
+  api::AppStatus Compute(const AppView& view, const RolloutPlan& plan, std::string rolled_back) {
+    return ComputeStatus(
+        {catalog_, view, plan, FormerStatus(), losses_, ground_.now.wall, std::move(rolled_back)});
+  }
+
+  absl::Duration ProgressDeadline(const AppView& view) const {
+    if (!IsAwaited(catalog_, view) || SetupRuns(view)) return absl::InfiniteDuration();
+    const rec::OperationRecord* open = OpenOperation(catalog_, name_);
+    const std::string operation = open == nullptr ? "" : open->operation().name();
+    return ground_.patience.Since(name_, operation, ground_.now.boot) + PatienceOf(view);
+  }
+
+  // Attempts at setup of which nothing was heard for so long that operators should know.
+  std::set<std::string> SilentTooLong(const AppView& view) {
+    std::set<std::string> silent;
+    for (const rec::InstanceRecord* record : view.setups) {
+      if (record->instance().reachable()) continue;
+      const auto lost = ground_.sessions.LostSince("nodes/" + record->instance().node());
+      if (!lost.has_value()) continue;
+      const absl::Duration due = *lost + SetupSilence(view);
+      if (due <= ground_.now.boot) {
+        silent.insert(record->instance().uid());
+      } else {
+        losses_.next = std::min(losses_.next, due);
+      }
+    }
+    return silent;
+  }
+
   absl::Duration NextLook(const AppView& view, bool done) const {
-    absl::Time next = NextSetupDeadline(view);
-    if (!done) next = std::min(next, ProgressDeadline(catalog_, view));
-    if (next == absl::InfiniteFuture()) return absl::InfiniteDuration();
-    return ground_.now.boot + std::max(next - ground_.now.wall, absl::Milliseconds(1));
+    absl::Duration next = losses_.next;
+    if (!done) next = std::min(next, ProgressDeadline(view));
+    return std::max(next, ground_.now.boot + absl::Milliseconds(1));
   }
 
   const Ground ground_;
   Catalog& catalog_;
   Random& random_;
   const std::string name_;
+  LossReport losses_;
   std::optional<Placer> placer_;
   bool progressed_ = false;
   bool changed_ = false;  // Instances came, or should be something else.
@@ -286,9 +324,9 @@ class AppReconciler {
 }  // namespace
 
 absl::Duration ReconcileApp(const CoreOptions& options, Catalog& catalog, const Sessions& sessions,
-                            Dirty& dirty, Random& random, const std::string& app_name,
-                            const Moment& now) {
-  const Ground ground{options, catalog, sessions, dirty, now};
+                            Dirty& dirty, Patience& patience, Random& random,
+                            const std::string& app_name, const Moment& now) {
+  const Ground ground{options, catalog, sessions, dirty, patience, now};
   return AppReconciler(ground, random, app_name).Run();
 }
 

@@ -3,7 +3,9 @@
 #include <vector>
 
 #include "common/status.h"
+#include "entry/core/brake.h"
 #include "entry/core/instance_facts.h"
+#include "entry/core/node_guard.h"
 #include "entry/core/operation.h"
 #include "entry/core/proto_time.h"
 #include "entry/core/reconcile.h"
@@ -36,9 +38,14 @@ std::string OfferOf(const api::Node& node) {
 
 class NodeReconciler {
  public:
-  NodeReconciler(Catalog& catalog, const Sessions& sessions, Dirty& dirty, const std::string& name,
-                 const Moment& now)
-      : catalog_(catalog), sessions_(sessions), dirty_(dirty), name_(name), now_(now) {}
+  NodeReconciler(Catalog& catalog, const Sessions& sessions, Dirty& dirty, Patience& patience,
+                 const std::string& name, const Moment& now)
+      : catalog_(catalog),
+        sessions_(sessions),
+        dirty_(dirty),
+        patience_(patience),
+        name_(name),
+        now_(now) {}
 
   absl::Duration Run() {
     FindRemaining();
@@ -48,13 +55,20 @@ class NodeReconciler {
     const NodeUse::Use& use = catalog_.node_use.Of(IdOf(name_));
     *status.mutable_allocated() = use.reserved;
     status.set_instances(use.instances);
-    WriteReachable(status);
+    WriteConditions(status);
     status.set_state(StateOf());
     if (!SameContent(before, after)) *catalog_.nodes.Mutate(name_).mutable_node() = after;
 
     NoteReachability(before.status().state() != status.state(), status.state());
     const bool emptied = IsEmptied(before.status().state());
-    if (emptied != IsEmptied(status.state()) || IsDesiredDrained() != emptied) TouchApps();
+    const bool guarded = before.status().state() == api::NODE_STATE_GUARDED;
+    if (emptied != IsEmptied(status.state()) || IsDesiredDrained() != emptied ||
+        guarded != (status.state() == api::NODE_STATE_GUARDED)) {
+      TouchApps();
+    }
+    if (before.status().state() != status.state()) {
+      UpdateBrake(catalog_, dirty_, after.environment());
+    }
     if (OffersMore(before, after)) dirty_.RoomMade();
     return ReportDrain();
   }
@@ -62,6 +76,7 @@ class NodeReconciler {
  private:
   const api::Node& node() const { return catalog_.nodes.Find(name_)->node(); }
   const rec::NodeRecord& record() const { return *catalog_.nodes.Find(name_); }
+  bool IsGuarded() const { return !record().guard().empty(); }
   bool IsDesiredDrained() const { return node().desired() == api::NODE_DESIRED_DRAINED; }
 
   static bool IsEmptied(api::NodeState state) {
@@ -76,11 +91,26 @@ class NodeReconciler {
     if (!connected && node().status().state() == api::NODE_STATE_UNSPECIFIED) {
       return api::NODE_STATE_UNSPECIFIED;
     }
+    if (IsGuarded()) return api::NODE_STATE_GUARDED;
     if (!IsDesiredDrained()) return api::NODE_STATE_READY;
     return movable_ > 0 ? api::NODE_STATE_DRAINING : api::NODE_STATE_DRAINED;
   }
 
-  void WriteReachable(api::NodeStatus& status) const {
+  void WriteConditions(api::NodeStatus& status) const {
+    google::protobuf::RepeatedPtrField<api::Condition> former;
+    former.Swap(status.mutable_conditions());
+    *status.add_conditions() = Reachable();
+    if (record().incarnation() > 0) *status.add_conditions() = GuardCondition(record());
+    for (api::Condition& condition : *status.mutable_conditions()) {
+      *condition.mutable_last_transition_time() = ToTimestamp(now_.wall);
+      for (const api::Condition& before : former) {
+        if (before.type() != condition.type() || before.status() != condition.status()) continue;
+        *condition.mutable_last_transition_time() = before.last_transition_time();
+      }
+    }
+  }
+
+  api::Condition Reachable() const {
     api::Condition condition;
     condition.set_type("Reachable");
     if (sessions_.Connected(name_)) {
@@ -96,17 +126,10 @@ class NodeReconciler {
       condition.set_reason("NotConnected");
       condition.set_message("Its agent is not connected at present.");
     }
-    *condition.mutable_last_transition_time() = ToTimestamp(now_.wall);
-    for (const api::Condition& former : status.conditions()) {
-      if (former.type() == condition.type() && former.status() == condition.status()) {
-        *condition.mutable_last_transition_time() = former.last_transition_time();
-      }
-    }
-    status.clear_conditions();
-    *status.add_conditions() = std::move(condition);
+    return condition;
   }
 
-  // A LOST node's instances are not known any more; nothing is stopped or replaced.
+  // A LOST node's instances are not known any more; what becomes of them is decided by their apps.
   // They are all alike, so the first one tells whether there is anything to do: a node is looked at
   // after each new instance.
   void NoteReachability(bool changed, api::NodeState state) {
@@ -118,7 +141,13 @@ class NodeReconciler {
     }
     for (const std::string& name : names) {
       if (catalog_.instances.Find(name)->instance().reachable() == reachable) continue;
-      catalog_.instances.Mutate(name).mutable_instance()->set_reachable(reachable);
+      rec::InstanceRecord& record = catalog_.instances.Mutate(name);
+      record.mutable_instance()->set_reachable(reachable);
+      if (reachable && record.loss() != rec::LOSS_UNSPECIFIED) {
+        record.clear_loss();
+        record.mutable_instance()->clear_replaced();
+        record.mutable_instance()->clear_message();
+      }
       dirty_.App(AppOf(name));
     }
   }
@@ -154,6 +183,7 @@ class NodeReconciler {
       } else {
         ++movable_;
         if (!instance.instance().reachable()) why = "the node does not answer";
+        if (IsGuarded()) why = "the node is guarded";
         if (!why.empty()) ++stuck_;
       }
       if (!why.empty()) Name(instance.instance(), why);
@@ -174,28 +204,33 @@ class NodeReconciler {
     std::string message = fmt::format("{} of {} instances have left.", steps - remaining_, steps);
     if (!sentence_.empty()) message += " " + sentence_ + ".";
     if (named_ > kMaxNamed) message += fmt::format(" {} more cannot leave.", named_ - kMaxNamed);
+    if (remaining_ > 0 && IsGuarded()) {
+      message +=
+          fmt::format(" Nothing is stopped on the node until {}.", AcceptCommand(IdOf(name_)));
+    }
     SetOperationProgress(catalog_, operation, steps - remaining_, steps, message);
     if (remaining_ == 0) {
       FinishOperation(catalog_, operation, absl::OkStatus(), now_);
       return absl::InfiniteDuration();
     }
-    const absl::Time deadline = FromTimestamp(open->operation().create_time()) + kDrainPatience;
+    const absl::Duration deadline = patience_.Since(name_, operation, now_.boot) + kDrainPatience;
     const bool only_data = movable_ == 0;
     const bool blocked = stuck_ == movable_;
-    if (only_data || (blocked && now_.wall >= deadline)) {
+    if (only_data || (blocked && now_.boot >= deadline)) {
       const auto code =
           only_data ? absl::StatusCode::kFailedPrecondition : absl::StatusCode::kDeadlineExceeded;
       FinishOperation(catalog_, operation,
                       MakeError(code, "CANNOT_DRAIN", message, {{"node", IdOf(name_)}}), now_);
       return absl::InfiniteDuration();
     }
-    if (now_.wall >= deadline) return absl::InfiniteDuration();  // The next move looks again.
-    return now_.boot + (deadline - now_.wall);
+    if (now_.boot >= deadline) return absl::InfiniteDuration();  // The next move looks again.
+    return deadline;
   }
 
   Catalog& catalog_;
   const Sessions& sessions_;
   Dirty& dirty_;
+  Patience& patience_;
   const std::string name_;
   const Moment& now_;
   int remaining_ = 0;  // Not gone, not stopped.
@@ -208,8 +243,9 @@ class NodeReconciler {
 }  // namespace
 
 absl::Duration ReconcileNode(const CoreOptions&, Catalog& catalog, const Sessions& sessions,
-                             Dirty& dirty, const std::string& node_name, const Moment& now) {
-  return NodeReconciler(catalog, sessions, dirty, node_name, now).Run();
+                             Dirty& dirty, Patience& patience, const std::string& node_name,
+                             const Moment& now) {
+  return NodeReconciler(catalog, sessions, dirty, patience, node_name, now).Run();
 }
 
 }  // namespace appsup::entry

@@ -108,9 +108,9 @@ void RequestLog::Remember(const ApiCall& call, const Message& response, const Mo
   catalog_.requests.Insert(key, std::move(record));
 }
 
-void RequestLog::Expire(const Moment& now) {
+void RequestLog::Expire(absl::Time now) {
   while (!by_expiry_.empty() &&
-         (by_expiry_.begin()->first <= now.wall ||
+         (by_expiry_.begin()->first <= now ||
           static_cast<int64_t>(by_expiry_.size()) > options_.max_request_ids)) {
     catalog_.requests.Erase(by_expiry_.begin()->second);
     by_expiry_.erase(by_expiry_.begin());

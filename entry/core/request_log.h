@@ -27,7 +27,7 @@ class RequestLog {
   // The call succeeded.
   void Remember(const ApiCall& call, const google::protobuf::Message& response, const Moment& now);
 
-  void Expire(const Moment& now);
+  void Expire(absl::Time now);
 
  private:
   const CoreOptions& options_;

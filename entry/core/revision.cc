@@ -40,6 +40,7 @@ api::AppSpec RevisionPart(const api::AppSpec& spec) {
   part.clear_placement();
   part.clear_restart_nonce();
   part.clear_update();
+  part.clear_disconnect();
   return part;
 }
 
@@ -50,6 +51,7 @@ api::AppSpec WithRevisionPart(api::AppSpec spec, const api::AppSpec& part) {
   if (spec.has_placement()) merged.mutable_placement()->Swap(spec.mutable_placement());
   merged.set_restart_nonce(spec.restart_nonce());
   if (spec.has_update()) merged.mutable_update()->Swap(spec.mutable_update());
+  if (spec.has_disconnect()) merged.mutable_disconnect()->Swap(spec.mutable_disconnect());
   return merged;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "entry/core/disconnect.h"
 #include "entry/core/instance_facts.h"
 #include "fmt/format.h"
 
@@ -30,7 +31,7 @@ class RolloutPlanner {
     const api::Update& update = view.spec().update();
     max_unavailable_ = update.has_max_unavailable() ? update.max_unavailable() : 0;
     max_surge_ = update.has_max_surge() ? update.max_surge() : 1;
-    if (view.recreate) max_surge_ = 0;
+    if (view.recreate || view.fenced) max_surge_ = 0;
     if (max_surge_ == 0) max_unavailable_ = std::max(max_unavailable_, 1);
   }
 
@@ -67,7 +68,7 @@ class RolloutPlanner {
   bool StopOld() {
     bool ended = true;
     auto look = [&](const rec::InstanceRecord& record) {
-      if (IsOtherRevision(view_, record) && !HasEnded(record)) ended = false;
+      if (IsOtherRevision(view_, record) && !HasLeftItsSlot(record)) ended = false;
     };
     for (const SlotView& slot : view_.slots) {
       for (const rec::InstanceRecord* record : slot.old) {
@@ -101,15 +102,20 @@ class RolloutPlanner {
     const SlotView& slot = view_.slots[index];
     const bool settled = slot.target != nullptr && IsSettled(view_, *slot.target);
     const rec::InstanceRecord* serving = nullptr;  // An old one that goes when its successor came.
-    bool wait = std::any_of(slot.leaving.begin(), slot.leaving.end(),
-                            [](const rec::InstanceRecord* record) { return IsLive(*record); });
+    bool wait = false;  // For one that has to end before another may begin.
+    for (const rec::InstanceRecord* record : slot.leaving) {
+      wait = wait || IsLive(*record) || IsInTheWay(index, *record);
+    }
+    if (settled) {
+      for (const rec::InstanceRecord* record : slot.lost) Remove(*record);
+    }
     for (const rec::InstanceRecord* old : slot.old) {
       const bool moves = !IsOtherRevision(view_, *old);
       if (HasEnded(*old)) {
         if (slot.target != nullptr) Remove(*old);
       } else if (settled || (!moves && !IsServing(*old))) {
         Remove(*old);
-        wait = wait || IsLive(*old);
+        wait = wait || IsLive(*old) || IsInTheWay(index, *old);
       } else {
         serving = old;
       }
@@ -123,6 +129,15 @@ class RolloutPlanner {
     } else {
       MaybeRestart(slot);
     }
+  }
+
+  // It may run where nobody sees it, and its slot is not given away.
+  bool IsInTheWay(size_t index, const rec::InstanceRecord& record) {
+    if (!HoldsItsSlot(record)) return false;
+    plan_.unplaced[index] = {"NodeLost",
+                             fmt::format("{} may still run on node {}, which does not answer",
+                                         IdOf(record.instance().name()), record.instance().node())};
+    return true;
   }
 
   PlacementRequest RequestFor(const SlotView& slot) const {
@@ -259,6 +274,7 @@ RolloutPlan PlanStop(const AppView& view) {
   };
   for (const SlotView& slot : view.slots) {
     if (slot.target != nullptr) stop(*slot.target);
+    for (const rec::InstanceRecord* lost : slot.lost) stop(*lost);
     for (const rec::InstanceRecord* old : slot.old) {
       // One whose node is to be emptied starts elsewhere the next time.
       const bool moves = !IsOtherRevision(view, *old);

@@ -1,6 +1,8 @@
 #include "entry/core/session_hello.h"
 
 #include <map>
+#include <set>
+#include <utility>
 
 #include "common/digest.h"
 #include "common/status.h"
@@ -29,6 +31,20 @@ void NoteHello(const AgentSession& session, api::NodeStatus& status) {
   if (session.connected().certificate_expires > absl::UnixEpoch()) {
     *status.mutable_certificate_expire_time() =
         ToTimestamp(session.connected().certificate_expires);
+  }
+}
+
+// An instance of which the agent's journal knows nothing counts as not held: to state that it runs
+// lets the agent adopt it, and stops nothing.
+void AddAdditions(const Catalog& catalog, AgentSession& session) {
+  session.WithholdPosition();
+  std::set<std::string> held;
+  for (const api::HeldInstance& instance : session.hello().instances()) {
+    if (instance.generation() > 0) held.insert(instance.uid());
+  }
+  session.assignments().OnlyAdd(std::move(held));
+  for (const std::string& name : catalog.InstancesOfNode(session.node())) {
+    session.assignments().Add(name);
   }
 }
 
@@ -76,19 +92,6 @@ api::Position CurrentPosition(const Catalog& catalog, const std::string& timelin
   return position;
 }
 
-bool IsOnHistory(const Catalog& catalog, const api::Position& position) {
-  const rec::CatalogRecord* meta = catalog.meta.Find(Catalog::kMetaKey);
-  if (meta == nullptr || position.catalog_uid() != meta->catalog_uid()) return false;
-  for (int i = 0; i < meta->timelines_size(); ++i) {
-    if (meta->timelines(i).id() != position.timeline()) continue;
-    // What was written under a timeline ends where the next one begins.
-    const int64_t end = i + 1 < meta->timelines_size() ? meta->timelines(i + 1).first_index()
-                                                       : catalog.pending_index() + 1;
-    return position.log_index() < end;
-  }
-  return false;
-}
-
 std::string LastSession(const Catalog& catalog, const std::string& node) {
   const rec::NodeRecord* record = catalog.nodes.Find(node);
   if (record == nullptr || record->incarnation() == 0) return "";
@@ -96,30 +99,36 @@ std::string LastSession(const Catalog& catalog, const std::string& node) {
 }
 
 api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const AgentSession& session,
-                         const api::Position& position) {
+                         const GuardDecision& guard, const api::Position& position) {
   const AgentConnected& connected = session.connected();
   const api::Hello& hello = session.hello();
   rec::NodeRecord& node = catalog.nodes.Mutate(session.node());
   node.set_machine_id(hello.machine_id());
   node.set_incarnation(node.incarnation() + 1);
   node.set_session_secret_sha256(Sha256Hex(connected.secret));
-  *node.mutable_position() = hello.position();
   NoteHello(session, *node.mutable_node()->mutable_status());
+  NoteGuard(guard, hello, node);
 
   api::Welcome welcome;
   welcome.set_session(LastSession(catalog, session.node()));
   welcome.set_incarnation(node.incarnation());
   welcome.set_session_secret(connected.secret);
-  *welcome.mutable_position() = position;
+  if (guard.guard.empty()) *welcome.mutable_position() = position;
   *welcome.mutable_lease() = ToProtoDuration(options.lease);
   *welcome.mutable_heartbeat_period() = ToProtoDuration(options.heartbeat_period);
   welcome.set_node(connected.node);
+  welcome.set_guard(guard.guard);
+  welcome.set_catalog_accepted(guard.accepted);
   return welcome;
 }
 
-void AddDifferences(Catalog& catalog, AgentSession& session) {
+void AddDifferences(Catalog& catalog, const GuardDecision& guard, AgentSession& session) {
   const api::Hello& hello = session.hello();
-  const bool on_history = IsOnHistory(catalog, hello.position());
+  if (!guard.guard.empty()) return AddAdditions(catalog, session);
+  // It may hold more than it can tell yet: until it can, it keeps its own position.
+  if (hello.drivers().empty() && !IsOnHistory(catalog, hello.position())) {
+    session.WithholdPosition();
+  }
   std::map<std::string, const api::HeldInstance*> held;
   for (const api::HeldInstance& instance : hello.instances()) held[instance.uid()] = &instance;
   for (const std::string& name : catalog.InstancesOfNode(session.node())) {
@@ -133,15 +142,10 @@ void AddDifferences(Catalog& catalog, AgentSession& session) {
     held.erase(found);
     if (has.generation() == record->generation() && has.digest() == record->digest()) continue;
     // A restored catalog counts lower than the agent, which would ignore it forever.
-    if (has.generation() >= record->generation() &&
-        (on_history || record->instance().desired() == api::DESIRED_STATE_RUN)) {
+    if (has.generation() >= record->generation()) {
       catalog.instances.Mutate(name).set_generation(has.generation() + 1);
     }
     session.assignments().Add(name);
-  }
-  if (!on_history) {
-    if (!held.empty()) session.WithholdPosition();
-    return;
   }
   for (const auto& [uid, instance] : held) {
     session.assignments().AddRemoval(BuildRemoval(*instance));

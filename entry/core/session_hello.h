@@ -8,6 +8,7 @@
 #include "common/random.h"
 #include "entry/core/agent_session.h"
 #include "entry/core/catalog.h"
+#include "entry/core/node_guard.h"
 #include "entry/core/options.h"
 
 // Who an agent is, and how what it holds differs from what it should. Core thread only.
@@ -28,20 +29,17 @@ bool IsClone(const rec::NodeRecord& node, const api::Hello& hello);
 // Where this entry's catalog stands.
 api::Position CurrentPosition(const Catalog& catalog, const std::string& timeline);
 
-// The position lies on this catalog's own history.
-bool IsOnHistory(const Catalog& catalog, const api::Position& position);
-
 // What Welcome called the newest session of this node ("nodes/n"), or "".
 std::string LastSession(const Catalog& catalog, const std::string& node);
 
-// Notes in the node's record what Hello says and who it is from now on. Returns its Welcome.
+// Notes in the node's record what Hello says and who it is from now on. Returns its Welcome. A node
+// that is guarded is not told the position: it keeps its own, and so stays a stranger.
 api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const AgentSession& session,
-                         const api::Position& position);
+                         const GuardDecision& guard, const api::Position& position);
 
 // Puts into the session's set what the agent has to be told: statements that it has not or in
-// another form, and removals of what the catalog does not know. An agent that knows another history
-// is told of no removal of what is unknown here: this catalog may be the wrong one. It then keeps
-// its own position, too.
-void AddDifferences(Catalog& catalog, AgentSession& session);
+// another form, and removals of what the catalog does not know. A node that is guarded is told only
+// of instances that are to run and that it does not hold, now and later in the session.
+void AddDifferences(Catalog& catalog, const GuardDecision& guard, AgentSession& session);
 
 }  // namespace appsup::entry

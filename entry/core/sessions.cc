@@ -27,7 +27,8 @@ absl::Status NotConnected(const std::string& node) {
 bool WasAlive(const rec::NodeRecord& node) {
   const api::NodeState state = node.node().status().state();
   return state == api::NODE_STATE_READY || state == api::NODE_STATE_DRAINING ||
-         state == api::NODE_STATE_DRAINED || state == api::NODE_STATE_GUARDED;
+         state == api::NODE_STATE_DRAINED || state == api::NODE_STATE_GUARDED ||
+         state == api::NODE_STATE_REVOKED;
 }
 
 }  // namespace
@@ -78,7 +79,7 @@ Sessions::Sessions(const CoreOptions& options, Catalog& catalog, Dirty& dirty, R
   for (const auto& [name, node] : catalog.nodes.rows()) {
     dirty.Node(name);
     if (WasAlive(node)) state_->leases.Set(name, now.boot + kGraceLeases * options.lease);
-    if (node.node().status().state() == api::NODE_STATE_LOST) state_->lost.insert(name);
+    if (node.node().status().state() == api::NODE_STATE_LOST) state_->lost[name] = now.boot;
   }
 }
 
@@ -137,8 +138,11 @@ void Sessions::State::EndExpiredCertificates(const Moment& now) {
 void Sessions::Expire(const Moment& now) {
   state_->EndExpiredCertificates(now);
   for (const std::string& node : state_->leases.TakeExpired(now.boot)) {
-    state_->lost.insert(node);
+    state_->lost[node] = now.boot;
     state_->dirty.Node(node);
+    for (const std::string& name : state_->catalog.InstancesOfNode(node)) {
+      state_->dirty.App(AppOf(name));
+    }
     ++state_->counters.leases_lost;
     state_->notes.push_back(NodeLost(node, LastSession(state_->catalog, node)));
     if (AgentSession* session = state_->OpenSession(node)) {
@@ -200,7 +204,9 @@ void Sessions::CancelCommand(const std::string& node, int64_t id) {
 
 void Sessions::Close(const std::string& node, const std::string& reason, bool final) {
   if (AgentSession* session = state_->OpenSession(node)) state_->Close(*session, reason, final);
-  if (!final) return;
+}
+
+void Sessions::Forget(const std::string& node) {
   state_->leases.Drop(node);
   state_->lost.erase(node);
   state_->usage.erase(node);
@@ -208,6 +214,12 @@ void Sessions::Close(const std::string& node, const std::string& reason, bool fi
 
 bool Sessions::Connected(const std::string& node) const {
   return state_->OpenSession(node) != nullptr && !Lost(node);
+}
+
+std::optional<absl::Duration> Sessions::LostSince(const std::string& node) const {
+  auto lost = state_->lost.find(node);
+  if (lost == state_->lost.end()) return std::nullopt;
+  return lost->second;
 }
 
 bool Sessions::Lost(const std::string& node) const { return state_->lost.count(node) > 0; }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,13 +63,18 @@ class Sessions {
   // `on_result` is not called any more.
   void CancelCommand(const std::string& node, int64_t id);
 
-  // Ends a node's stream, with a Goodbye. `final`: the node is forgotten or refused from now on.
+  // Ends a node's stream, with a Goodbye. `final`: coming back is useless. Its lease runs on.
   void Close(const std::string& node, const std::string& reason, bool final);
+  // The node was deleted.
+  void Forget(const std::string& node);
 
   // A session is open and its lease runs.
   bool Connected(const std::string& node) const;
   // Its lease ended. A node that never connected is not lost.
   bool Lost(const std::string& node) const;
+  // When that was decided, on the boot clock, or when this entry started if it was before; nothing
+  // if its lease runs or is not known to have ended. Also of nodes that were revoked.
+  std::optional<absl::Duration> LostSince(const std::string& node) const;
   // When the node's lease ends, or InfiniteFuture if it has none.
   absl::Time LeaseExpires(const std::string& node, const Moment& now) const;
   // Puts in what is only known in memory: when the lease ends, and what is in use.

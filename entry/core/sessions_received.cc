@@ -74,8 +74,9 @@ void Sessions::State::AcceptHello(AgentSession& session, const Moment& now) {
     Close(*older, fmt::format("A newer stream of node {} took its place.", IdOf(node)), false);
   }
   const api::Position position = CurrentPosition(catalog, timeline);
-  AddDifferences(catalog, session);
-  api::Welcome welcome = WelcomeNode(options, catalog, session, position);
+  const GuardDecision guard = DecideGuard(catalog, record, session.hello(), position);
+  AddDifferences(catalog, guard, session);
+  api::Welcome welcome = WelcomeNode(options, catalog, session, guard, position);
   const bool grants_held = lost.count(node) > 0;
   session.Open(std::move(welcome), grants_held);
   notes.push_back(NodeConnected(node, session.name(), session.connected().peer));

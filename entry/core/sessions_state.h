@@ -26,9 +26,9 @@ struct Sessions::State {
   std::set<SessionId> talkative;                     // Those that may have something to say.
   std::map<std::string, api::ResourceTotals> usage;  // By node.
   LeaseTable<std::string> leases;
-  std::set<std::string> lost;
-  LeaseTable<SessionId> patience;      // Until Hello is complete, or a message is written.
-  LeaseTable<SessionId> certificates;  // When to look again whether one has expired.
+  std::map<std::string, absl::Duration> lost;  // Since when, on the boot clock.
+  LeaseTable<SessionId> patience;              // Until Hello is complete, or a message is written.
+  LeaseTable<SessionId> certificates;          // When to look again whether one has expired.
   int64_t last_command = 0;
   Counters counters;
   std::vector<Note> notes = {};

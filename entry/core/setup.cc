@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "entry/core/disconnect.h"
 #include "entry/core/instance_facts.h"
 #include "entry/core/proto_time.h"
 #include "fmt/format.h"
@@ -10,7 +11,7 @@ namespace appsup::entry {
 namespace {
 
 constexpr absl::Duration kDefaultTimeout = absl::Minutes(30);
-constexpr absl::Duration kSilence = absl::Minutes(2);  // Beyond the timeout, on a silent node.
+constexpr absl::Duration kSilence = absl::Minutes(2);
 
 const std::string& TargetKey(const AppView& view) {
   static const std::string none;
@@ -29,15 +30,6 @@ const rec::InstanceRecord* FindAttempt(const AppView& view, const std::string& u
 // Whether the process is over, whatever it is told now.
 bool IsOver(const api::Instance& instance) {
   return instance.state() >= api::INSTANCE_STATE_EXITED;
-}
-
-// When an attempt of which nothing is heard counts as unknown.
-absl::Time DeadlineOf(const AppView& view, const rec::InstanceRecord& attempt) {
-  absl::Duration timeout = kDefaultTimeout;
-  if (view.target_spec().setup().has_timeout()) {
-    timeout = std::max(timeout, FromProtoDuration(view.target_spec().setup().timeout()));
-  }
-  return FromTimestamp(attempt.instance().create_time()) + timeout + kSilence;
 }
 
 void Settle(rec::SetupRecord& setup, api::SetupState state, std::string message, absl::Time now) {
@@ -67,14 +59,21 @@ void SettleByExit(const rec::InstanceRecord& attempt, bool retry_safe, absl::Tim
   Settle(setup, api::SETUP_STATE_FAILED, std::move(message), now);
 }
 
-void SettleByAttempt(const AppView& view, const rec::InstanceRecord& attempt, bool retry_safe,
+void SettleByAttempt(const rec::InstanceRecord& attempt, bool retry_safe, bool silent_too_long,
                      absl::Time now, rec::SetupRecord& setup) {
   const api::Instance& instance = attempt.instance();
   const std::string who = IdOf(instance.name()) + " on " + instance.node();
   if (!IsOver(instance)) {
-    if (instance.reachable() || now < DeadlineOf(view, attempt)) return;
+    if (attempt.loss() == rec::LOSS_ENDED) {
+      return Settle(setup, api::SETUP_STATE_OUTCOME_UNKNOWN,
+                    who +
+                        " was ended by its fence when the node was lost: nobody knows how far it "
+                        "came.",
+                    now);
+    }
+    if (!silent_too_long) return;
     return Settle(setup, api::SETUP_STATE_OUTCOME_UNKNOWN,
-                  who + " does not answer: nobody knows how it ended.", now);
+                  who + " does not answer: nobody knows how it ended, or whether it has.", now);
   }
   if (instance.has_exit() && !instance.exit().unknown()) {
     return SettleByExit(attempt, retry_safe, now, setup);
@@ -104,7 +103,17 @@ const rec::SetupRecord& TargetSetup(const AppView& view) {
                                               : setup->second;
 }
 
-std::map<std::string, rec::SetupRecord> SettleSetups(const AppView& view, absl::Time now) {
+absl::Duration SetupSilence(const AppView& view) {
+  absl::Duration timeout = kDefaultTimeout;
+  if (view.target_spec().setup().has_timeout()) {
+    timeout = std::max(timeout, FromProtoDuration(view.target_spec().setup().timeout()));
+  }
+  return timeout + kSilence;
+}
+
+std::map<std::string, rec::SetupRecord> SettleSetups(const AppView& view,
+                                                     const std::set<std::string>& silent_too_long,
+                                                     absl::Time now) {
   std::map<std::string, rec::SetupRecord> settled;
   const bool retry_safe = view.target_spec().setup().retry_safe();
   for (const auto& [key, before] : view.record->setups()) {
@@ -113,7 +122,8 @@ std::map<std::string, rec::SetupRecord> SettleSetups(const AppView& view, absl::
     rec::SetupRecord setup = before;
     const rec::InstanceRecord* attempt = FindAttempt(view, before.instance_uid());
     if (attempt != nullptr) {
-      SettleByAttempt(view, *attempt, retry_safe, now, setup);
+      const bool silent = silent_too_long.contains(before.instance_uid());
+      SettleByAttempt(*attempt, retry_safe, silent, now, setup);
     } else if (!unknown) {
       Settle(setup, api::SETUP_STATE_OUTCOME_UNKNOWN,
              "The node that ran it was deleted: nobody knows how it ended.", now);
@@ -123,24 +133,13 @@ std::map<std::string, rec::SetupRecord> SettleSetups(const AppView& view, absl::
   return settled;
 }
 
-absl::Time NextSetupDeadline(const AppView& view) {
-  absl::Time next = absl::InfiniteFuture();
-  for (const auto& [key, setup] : view.record->setups()) {
-    if (setup.state() != api::SETUP_STATE_RUNNING) continue;
-    const rec::InstanceRecord* attempt = FindAttempt(view, setup.instance_uid());
-    if (attempt == nullptr || attempt->instance().reachable()) continue;
-    next = std::min(next, DeadlineOf(view, *attempt));
-  }
-  return next;
-}
-
 bool MayTrySetup(const AppView& view) {
   if (view.slots.empty() || IsSetUp(view)) return false;
   const bool one_runs =
       std::any_of(view.record->setups().begin(), view.record->setups().end(),
                   [](const auto& row) { return row.second.state() == api::SETUP_STATE_RUNNING; }) ||
       std::any_of(view.setups.begin(), view.setups.end(), [](const rec::InstanceRecord* record) {
-        return !IsOver(record->instance()) && record->instance().reachable();
+        return !IsOver(record->instance()) && !HasLeftItsSlot(*record);
       });
   if (one_runs) return false;
   const api::SetupState state = TargetSetup(view).state();

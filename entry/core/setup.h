@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,12 +25,15 @@ bool IsSetUp(const AppView& view);
 // Where setup of the target revision stands; the default record if it was never tried.
 const rec::SetupRecord& TargetSetup(const AppView& view);
 
-// Attempts that ended since the last look: key → what is known of it now.
-std::map<std::string, rec::SetupRecord> SettleSetups(const AppView& view, absl::Time now);
+// An attempt of which nothing was heard for this long after its node was lost counts as unknown: it
+// should have ended by then. What its fence has ended counts at once.
+absl::Duration SetupSilence(const AppView& view);
 
-// When SettleSetups has to be asked again without news: an attempt on a silent node counts as
-// unknown then. InfiniteFuture if never.
-absl::Time NextSetupDeadline(const AppView& view);
+// Attempts that ended since the last look: key → what is known of it now. `silent_too_long`: uids
+// of attempts for which SetupSilence has passed.
+std::map<std::string, rec::SetupRecord> SettleSetups(const AppView& view,
+                                                     const std::set<std::string>& silent_too_long,
+                                                     absl::Time now);
 
 // Setup of the target revision may be tried now: at most one attempt runs at a time.
 bool MayTrySetup(const AppView& view);

@@ -234,6 +234,31 @@ void ValidateUpdate(const std::string& path, const api::Update& update, Violatio
                    update.progress_deadline(), absl::Seconds(1), 7 * kDay, violations);
 }
 
+void ValidateDisconnect(const std::string& path, const api::AppSpec& spec, Violations& violations) {
+  const api::Disconnect& disconnect = spec.disconnect();
+  ValidateEnums(path, disconnect, violations);
+  const bool stops = disconnect.at_lease_end() == api::AT_LEASE_END_STOP;
+  if (disconnect.replace() == api::REPLACE_AFTER_STOP && !stops) {
+    violations.Add(
+        path + ".replace",
+        "AFTER_STOP needs at_lease_end STOP: only then is it known when the old copy has "
+        "ended");
+  }
+  const bool replaces =
+      disconnect.replace() == api::REPLACE_AFTER || disconnect.replace() == api::REPLACE_AFTER_STOP;
+  if (replaces && spec.data().kind() == api::DATA_KIND_NODE) {
+    violations.Add(path + ".replace",
+                   "must be NEVER while data is NODE: on another node the app would start without "
+                   "its data");
+  }
+  if (disconnect.has_lost_after() && disconnect.replace() != api::REPLACE_AFTER &&
+      disconnect.replace() != api::REPLACE_UNSPECIFIED) {
+    violations.Add(path + ".lost_after", "is only allowed with replace AFTER; leave it out");
+  }
+  ValidateDuration(path + ".lost_after", disconnect.has_lost_after(), disconnect.lost_after(),
+                   absl::ZeroDuration(), kDay, violations);
+}
+
 }  // namespace
 
 void ValidateSpec(const std::string& path, const api::AppSpec& spec, Violations& violations) {
@@ -272,6 +297,7 @@ void ValidateSpec(const std::string& path, const api::AppSpec& spec, Violations&
   ValidateAmount(path + ".resources.memory_bytes", spec.resources().memory_bytes(), violations);
   ValidateAmount(path + ".resources.pids", spec.resources().pids(), violations);
   ValidateData(path + ".data", spec.data(), violations);
+  ValidateDisconnect(path + ".disconnect", spec, violations);
 }
 
 }  // namespace appsup::entry

@@ -25,6 +25,8 @@ api::Assignment Content(const Catalog& catalog, const rec::InstanceRecord& recor
   assignment.set_setup(instance.setup());
   assignment.set_purge_data(record.purge_data());
   assignment.set_app_generation(record.app_generation());
+  assignment.set_fenced(record.fenced());
+  assignment.set_fence_token(record.fenced() ? record.fence_token() : 0);
   if (!IsLeaving(record)) {
     const rec::RevisionRecord* revision = RevisionOf(catalog, record);
     if (revision != nullptr) *assignment.mutable_spec() = revision->revision().spec();
@@ -49,6 +51,8 @@ api::Assignment BuildAssignment(const Catalog& catalog, const rec::InstanceRecor
   api::Assignment assignment = Content(catalog, record);
   assignment.set_generation(record.generation());
   assignment.set_digest(record.digest());
+  assignment.set_known_attempt(record.instance().attempt());
+  assignment.set_known_sequence(record.instance().sequence());
   return assignment;
 }
 
@@ -61,6 +65,13 @@ api::Assignment BuildRemoval(const api::HeldInstance& held) {
   return assignment;
 }
 
+void SetFenced(Catalog& catalog, const std::string& instance_name, bool fenced) {
+  const int64_t token = catalog.pending_index();
+  rec::InstanceRecord& record = catalog.instances.Mutate(instance_name);
+  record.set_fenced(fenced);
+  if (fenced && record.fence_token() == 0) record.set_fence_token(token);
+}
+
 void Restate(Catalog& catalog, Dirty& dirty, const std::string& instance_name) {
   const rec::InstanceRecord* record = catalog.instances.Find(instance_name);
   const std::string digest = DigestOf(Content(catalog, *record));
@@ -68,6 +79,8 @@ void Restate(Catalog& catalog, Dirty& dirty, const std::string& instance_name) {
   rec::InstanceRecord& changed = catalog.instances.Mutate(instance_name);
   changed.set_generation(changed.generation() + 1);
   changed.set_digest(digest);
+  if (!changed.fenced() && !IsLeaving(changed))
+    changed.set_unfenced_generation(changed.generation());
   dirty.Assignment("nodes/" + changed.instance().node(), instance_name);
 }
 

@@ -20,6 +20,10 @@ api::Assignment BuildRemoval(const api::HeldInstance& held);
 // generation and goes out.
 void Restate(Catalog& catalog, Dirty& dirty, const std::string& instance_name);
 
+// Notes whether the instance runs only under its node's lease, for the next Restate. The first time
+// it does, it gets a token that is higher than those of all instances before it.
+void SetFenced(Catalog& catalog, const std::string& instance_name, bool fenced);
+
 // Sets `reserved` and the fixed ports to what the instance needs at present: nothing once it has
 // ended and need not run.
 void UpdateReservation(const CoreOptions& options, Catalog& catalog, Dirty& dirty,

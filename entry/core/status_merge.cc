@@ -138,6 +138,7 @@ bool MergeStatus(const api::InstanceStatus& status, absl::Time now, rec::Instanc
   instance.set_ready(ready);
   instance.set_restarts(status.restarts());
   instance.set_pid(status.pid());
+  instance.set_fenced(status.fenced());
   instance.set_message(Clip(status.message(), kMaxMessage));
   instance.set_observed_generation(status.app_generation());
   TakeEndpoints(status, instance);

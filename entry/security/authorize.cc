@@ -35,9 +35,10 @@ std::vector<MethodRule> MakeRules() {
   add("ProjectService", Role::kAdmin, Scope::kSystem, {"CreateProject", "DeleteProject"});
   add("EnvironmentService", Role::kViewer, Scope::kShared, {"GetEnvironment", "ListEnvironments"});
   add("EnvironmentService", Role::kOperator, Scope::kSystem,
-      {"CreateEnvironment", "UpdateEnvironment", "DeleteEnvironment"});
+      {"CreateEnvironment", "UpdateEnvironment", "DeleteEnvironment", "ReleaseBrake"});
   add("NodeService", Role::kViewer, Scope::kSystem, {"GetNode", "ListNodes"});
-  add("NodeService", Role::kOperator, Scope::kSystem, {"UpdateNode", "DrainNode", "ResumeNode"});
+  add("NodeService", Role::kOperator, Scope::kSystem,
+      {"UpdateNode", "DrainNode", "ResumeNode", "AcceptCatalog"});
   add("NodeService", Role::kAdmin, Scope::kSystem,
       {"DeleteNode", "RevokeNode", "CreateEnrollmentToken"});
   add("ArtifactService", Role::kDeployer, Scope::kShared, {"UploadBlob", "GetBlob"});

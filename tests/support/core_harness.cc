@@ -171,7 +171,10 @@ SessionId CoreHarness::Connect(const std::string& node_id, api::Hello hello) {
     hello.mutable_capacity()->set_memory_bytes(int64_t{8} << 30);
     hello.mutable_capacity()->set_pids(10'000);
   }
-  if (hello.drivers().empty()) hello.add_drivers()->set_name("process");
+  if (hello.drivers().empty()) {
+    hello.add_drivers()->set_name("process");
+    hello.mutable_drivers(0)->add_enforces("deadline");
+  }
   if (hello.address().empty()) hello.set_address("10.0.0.1");
   api::ConnectRequest message;
   *message.mutable_hello() = std::move(hello);

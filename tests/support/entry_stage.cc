@@ -17,6 +17,9 @@ api::ConnectRequest FakeAgent::Hello(const api::Hello& said) const {
   hello = said;
   if (hello.machine_id().empty()) hello.set_machine_id("machine-" + node_);
   if (hello.last_session_secret().empty()) hello.set_last_session_secret(secret);
+  if (!hello.has_position() && !position.catalog_uid().empty())
+    *hello.mutable_position() = position;
+  if (!guard.empty()) hello.set_guarded(true);
   for (const auto& [uid, instance] : held) {
     api::HeldInstance& row = *hello.add_instances();
     row.set_uid(uid);
@@ -31,7 +34,7 @@ api::ConnectRequest FakeAgent::Hello(const api::Hello& said) const {
 std::vector<api::ConnectRequest> FakeAgent::Take(const api::ConnectResponse& message) {
   received.push_back(message);
   std::vector<api::ConnectRequest> answers;
-  if (message.has_welcome()) secret = message.welcome().session_secret();
+  if (message.has_welcome()) TakeWelcome(message.welcome());
   if (message.has_goodbye()) closed = true;
   if (message.has_status_ack()) {
     for (const auto& entry : message.status_ack().instances()) {
@@ -50,10 +53,32 @@ std::vector<api::ConnectRequest> FakeAgent::Take(const api::ConnectResponse& mes
   version = assignments.version();
   applied.set_version(version);
   for (const api::Assignment& assignment : assignments.assignments()) Apply(assignment, applied);
+  if (assignments.has_position()) position = assignments.position();
   return answers;
 }
 
+void FakeAgent::TakeWelcome(const api::Welcome& welcome) {
+  secret = welcome.session_secret();
+  if (!welcome.guard().empty()) guard = welcome.guard();
+  if (!welcome.catalog_accepted()) return;
+  guard.clear();
+  position = welcome.position();
+}
+
+// What an agent under guard does not do; "" if it does it.
+std::string FakeAgent::RefusedByGuard(const api::Assignment& assignment) const {
+  if (guard.empty()) return "";
+  if (assignment.desired() != api::DESIRED_STATE_RUN) return "not to run";
+  auto known = held.find(assignment.uid());
+  const bool stranger = known == held.end() || known->second.assignment.generation() == 0;
+  return stranger || known->second.assignment.digest() == assignment.digest() ? "" : "changed";
+}
+
 void FakeAgent::Apply(const api::Assignment& assignment, api::AssignmentsApplied& applied) {
+  if (const std::string why = RefusedByGuard(assignment); !why.empty()) {
+    guard_refused.push_back(assignment.uid() + ": " + why);
+    return;
+  }
   auto known = held.find(assignment.uid());
   if (known == held.end() && behaviours[assignment.revision()] == Behaviour::kIsRefused &&
       assignment.desired() == api::DESIRED_STATE_RUN) {
@@ -65,8 +90,12 @@ void FakeAgent::Apply(const api::Assignment& assignment, api::AssignmentsApplied
   }
   Held& instance = held[assignment.uid()];
   if (assignment.generation() <= instance.assignment.generation()) return;
-  const bool restart = instance.assignment.restart_nonce() != assignment.restart_nonce();
+  const bool restart = instance.assignment.generation() > 0 &&
+                       instance.assignment.restart_nonce() != assignment.restart_nonce();
   instance.assignment = assignment;
+  if (instance.status.sequence() < assignment.known_sequence()) {
+    instance.status.set_sequence(assignment.known_sequence());
+  }
   if (restart && instance.status.state() == api::INSTANCE_STATE_RUNNING) {
     instance.status.set_state(api::INSTANCE_STATE_STARTING);
   }
@@ -84,6 +113,7 @@ void FakeAgent::Live(Held& held) {
   status.set_generation(wanted.generation());
   status.set_app_generation(wanted.app_generation());
   status.set_restart_nonce(wanted.restart_nonce());
+  status.set_fenced(wanted.fenced());
   status.set_sequence(status.sequence() + 1);
   const bool slow =
       slow_to_stop.count(wanted.name().substr(0, wanted.name().find("/instances"))) > 0;
@@ -202,7 +232,9 @@ FakeAgent& EntryStage::AddNode(const std::string& id, const std::string& environ
   api::Hello hello;
   hello.mutable_capacity()->set_memory_bytes(memory);
   hello.mutable_capacity()->set_cpu_millis(8000);
-  hello.add_drivers()->set_name("process");
+  api::DriverInfo& driver = *hello.add_drivers();
+  driver.set_name("process");
+  driver.add_enforces("deadline");
   return Connect(id, hello);
 }
 
@@ -221,16 +253,19 @@ FakeAgent& EntryStage::Connect(const std::string& id, const api::Hello& said) {
     next->behaviours = before.behaviours;
     next->setup_exits = before.setup_exits;
     next->secret = before.secret;
+    next->guard = before.guard;
+    next->guard_refused = before.guard_refused;
+    next->position = before.position;
     next->started = before.started;
     const api::NodeStatus& status = catalog.nodes.Find("nodes/" + id)->node().status();
     if (!hello.has_capacity()) *hello.mutable_capacity() = status.capacity();
     if (hello.drivers().empty()) *hello.mutable_drivers() = status.drivers();
   }
-  if (!hello.has_position()) {
+  agents_[id] = std::move(next);
+  if (!hello.has_position() && agents_[id]->position.catalog_uid().empty()) {
     hello.mutable_position()->set_catalog_uid("catalog");
     hello.mutable_position()->set_timeline("t1");
   }
-  agents_[id] = std::move(next);
   sessions->Connected(event, now);
   sessions->Received(
       {event.session, std::make_shared<api::ConnectRequest>(agents_[id]->Hello(hello))}, now);
@@ -302,12 +337,12 @@ void EntryStage::Reconcile() {
   for (int round = 0; round < 20 && !dirty.empty(); ++round) {
     for (const std::string& name : dirty.TakeNodes()) {
       if (catalog.nodes.Find(name) == nullptr) continue;
-      wake_[name] = ReconcileNode(options, catalog, *sessions, dirty, name, now);
+      wake_[name] = ReconcileNode(options, catalog, *sessions, dirty, patience, name, now);
     }
     for (const std::string& name : dirty.TakeApps()) {
       if (catalog.apps.Find(name) == nullptr) continue;
       ++apps_reconciled;
-      wake_[name] = ReconcileApp(options, catalog, *sessions, dirty, random, name, now);
+      wake_[name] = ReconcileApp(options, catalog, *sessions, dirty, patience, random, name, now);
     }
     for (const auto& [node, instance] : dirty.TakeAssignments()) {
       sessions->AssignmentChanged(node, instance);

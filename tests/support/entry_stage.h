@@ -13,6 +13,7 @@
 #include "entry/core/catalog.h"
 #include "entry/core/dirty.h"
 #include "entry/core/options.h"
+#include "entry/core/patience.h"
 #include "entry/core/sessions.h"
 
 namespace appsup::entry {
@@ -55,12 +56,18 @@ class FakeAgent {
   std::set<std::string> slow_to_stop;          // Names of apps whose instances stay STOPPING.
   std::vector<api::ConnectResponse> received;  // Everything, in order.
   std::vector<std::string> started;            // "{name} r{revision}" at each start of a process.
+  // What a guarded agent refused: "{uid}: {why}". An entry should not have said it.
+  std::vector<std::string> guard_refused;
+  std::string guard;       // Latched: why.
+  api::Position position;  // As far as the entry told.
   std::string secret;
   int64_t version = 0;
   bool closed = false;
 
  private:
+  void TakeWelcome(const api::Welcome& welcome);
   void Apply(const api::Assignment& assignment, api::AssignmentsApplied& applied);
+  std::string RefusedByGuard(const api::Assignment& assignment) const;
   void Live(Held& held);
 
   std::map<std::string, api::InstanceStatus> news_;
@@ -109,6 +116,7 @@ class EntryStage {
   CoreOptions options;
   Catalog catalog;
   Dirty dirty;
+  Patience patience;
   SeededRandom random{7};
   Moment now{absl::FromUnixSeconds(1'700'000'000), absl::Hours(1)};
   std::unique_ptr<Sessions> sessions;

@@ -48,6 +48,37 @@ TEST_CASE("app validation: text that could drive a terminal is refused by its fi
   }
 }
 
+TEST_CASE("app validation: what a lost node means must be possible") {
+  auto faults = [](api::AtLeaseEnd at_end, api::Replace replace, api::DataKind data,
+                   std::optional<int> lost_after) {
+    return FaultsOf([&](api::App& app) {
+      api::AppSpec& spec = *app.mutable_spec();
+      spec.mutable_disconnect()->set_at_lease_end(at_end);
+      spec.mutable_disconnect()->set_replace(replace);
+      if (data != api::DATA_KIND_UNSPECIFIED) spec.mutable_data()->set_kind(data);
+      if (!lost_after.has_value()) return;
+      spec.mutable_disconnect()->mutable_lost_after()->set_seconds(*lost_after);
+    });
+  };
+  const auto keep = api::AT_LEASE_END_KEEP;
+  const auto stop = api::AT_LEASE_END_STOP;
+  const auto no_data = api::DATA_KIND_UNSPECIFIED;
+  CHECK(faults(keep, api::REPLACE_AFTER_STOP, no_data, {}) ==
+        Fields{"app.spec.disconnect.replace"});
+  CHECK(faults(keep, api::REPLACE_AFTER, api::DATA_KIND_NODE, {}) ==
+        Fields{"app.spec.disconnect.replace"});
+  CHECK(faults(stop, api::REPLACE_AFTER_STOP, no_data, 5) ==
+        Fields{"app.spec.disconnect.lost_after"});
+  CHECK(faults(keep, api::REPLACE_AFTER, no_data, -1) == Fields{"app.spec.disconnect.lost_after"});
+  CHECK(faults(keep, api::REPLACE_AFTER, no_data, 86'401) ==
+        Fields{"app.spec.disconnect.lost_after"});
+  CHECK(faults(static_cast<api::AtLeaseEnd>(9), api::REPLACE_NEVER, no_data, {}) ==
+        Fields{"app.spec.disconnect.at_lease_end"});
+  CHECK(faults(stop, api::REPLACE_AFTER_STOP, no_data, {}).empty());
+  CHECK(faults(stop, api::REPLACE_AFTER, no_data, 0).empty());
+  CHECK(faults(stop, api::REPLACE_NEVER, api::DATA_KIND_NODE, {}).empty());
+}
+
 TEST_CASE("app validation: people's words of any language are fine, several lines where it fits") {
   CHECK(FaultsOf([](api::App& app) {
           app.set_display_name("Größe – 規模 \u00a0é");

@@ -38,7 +38,7 @@ class Land {
   Placer MakePlacer() const {
     std::vector<NodeView> views;
     for (const Place& place : places) views.push_back({&place.node, &place.use, place.connected});
-    Placer placer(spec, placement, 128 * kMiB);
+    Placer placer(spec, placement, false, 128 * kMiB);
     placer.AddEnvironment("eu", views);
     return placer;
   }
@@ -247,7 +247,7 @@ TEST_CASE("placement: memory counts 128 MiB when no reserve is set") {
 
 TEST_CASE("placement: a refused environment gives its own answer") {
   Land land;
-  Placer placer(land.spec, land.placement, kMiB);
+  Placer placer(land.spec, land.placement, false, kMiB);
   placer.RefuseEnvironment("eu", {"NotAllowed", "environment eu does not admit project p"});
   CHECK(Land::Ask(placer) == "NotAllowed: environment eu does not admit project p");
 }
