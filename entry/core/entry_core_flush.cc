@@ -27,11 +27,12 @@ std::vector<Effect> EntryCore::Flush(const Moment& now) {
     s.Reconcile(now);
     s.housekeeping->LimitOperations();
     std::vector<Effect> logs = s.CollectLogs(now);
-    std::vector<Effect> to_agents = s.sessions->Collect(now);
     std::vector<Note> notes = s.sessions->TakeNotes();
     std::ranges::move(s.housekeeping->TakeNotes(), std::back_inserter(notes));
     std::ranges::move(NotesOfChanges(s.catalog), std::back_inserter(notes));
     s.TakeTransaction(now, out);
+    // Only now, so that the position that agents are told covers what they are told.
+    std::vector<Effect> to_agents = s.sessions->Collect(now);
     const int64_t index = s.catalog.last_index();
     for (Effect& effect : std::exchange(s.replies, {})) s.Show(index, std::move(effect), out);
     for (Effect& effect : to_agents) s.Show(index, std::move(effect), out);
