@@ -90,7 +90,7 @@ struct ProcessExit {
   int signal = 0;              // 0: ended by itself with `code`.
   bool out_of_memory = false;  // The kernel killed it, or one of its children, for memory.
   bool unknown = false;        // It ended while no keeper ran: code and signal mean nothing.
-  bool by_fence = false;       // Its fence had begun to stop it.
+  bool by_fence = false;       // Its fence ended it: at the deadline, or with its keeper.
   absl::Time time;             // When the main process ended.
 };
 

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agent/keeper/policy.h"
+#include "appsupervisor/keeper/v1/state.pb.h"
 #include "common/unique_fd.h"
 
 namespace appsup::keeper {
@@ -30,6 +31,9 @@ class Cgroups {
   // Finds out what can be used and makes the keeper's own folders; what cannot be had is in
   // `missing()`, not an error. `name` tells keepers of one machine apart.
   void Open(const std::string& name, bool use_cgroups);
+  // What Open found, for the program that takes this one's place, and back.
+  void Keep(pb::GroupFolders& folders) const;
+  void TakeOver(const pb::GroupFolders& folders);
   // Removes the keeper's folders if they are empty.
   void Close();
 

@@ -137,6 +137,22 @@ void Cgroups::Explain() {
     missing_ = absl::StrCat(missing_, " (", trouble_, ")");
 }
 
+void Cgroups::Keep(pb::GroupFolders& folders) const {
+  folders.set_v2(v2_);
+  for (const std::string& base : v1_) folders.add_v1(base);
+  for (bool enforced : enforced_) folders.add_enforced(enforced);
+  folders.set_missing(missing_);
+}
+
+void Cgroups::TakeOver(const pb::GroupFolders& folders) {
+  v2_ = folders.v2();
+  for (int c = 0; c < kControllers; ++c) {
+    if (c < folders.v1_size()) v1_[c] = folders.v1(c);
+    enforced_[c] = c < folders.enforced_size() && folders.enforced(c);
+  }
+  missing_ = folders.missing();
+}
+
 void Cgroups::Close() {
   if (!v2_.empty()) rmdir(v2_.c_str());
   for (const std::string& base : v1_) {

@@ -62,6 +62,11 @@ absl::Status Door::Open() {
       listen(listener_.get(), 8) != 0) {
     return SystemError(errno, absl::StrCat("listen on ", policy_.socket));
   }
+  return TakeOver(std::move(listener_));
+}
+
+absl::Status Door::TakeOver(UniqueFd listener) {
+  listener_ = std::move(listener);
   return poller_.Watch(listener_.get(), EPOLLIN, [this] { Accept(); });
 }
 

@@ -29,6 +29,9 @@ class Door {
   ~Door();
 
   absl::Status Open();
+  // A listening socket that an earlier program of this process opened.
+  absl::Status TakeOver(UniqueFd listener);
+  int listener() const { return listener_.get(); }
   // To the present connection; lost if there is none. Responses keep their order.
   void Send(const pb::Response& response);
 

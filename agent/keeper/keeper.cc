@@ -12,13 +12,18 @@
 #include "agent/keeper/errno_error.h"
 #include "agent/keeper/report.h"
 #include "agent/keeper/spawn.h"
+#include "agent/keeper/state_file.h"
+#include "common/build_info.h"
 
 namespace appsup::keeper {
 
-Keeper::Keeper(Policy policy, bool stop_apps_on_exit)
+Keeper::Keeper(Policy policy, KeeperOptions options)
     : policy_(std::move(policy)),
-      stop_apps_on_exit_(stop_apps_on_exit),
-      supervisor_(policy_, poller_, [this](const pb::Response& response) { door_.Send(response); }),
+      options_(std::move(options)),
+      supervisor_(policy_, poller_,
+                  {.send = [this](const pb::Response& response) { door_.Send(response); },
+                   .reaped = [this](pid_t pid,
+                                    bool ended_well) { return upgrade_.Reaped(pid, ended_well); }}),
       door_(policy_, poller_,
             {.on_connected =
                  [this] {
@@ -26,24 +31,32 @@ Keeper::Keeper(Policy policy, bool stop_apps_on_exit)
                    supervisor_.ForgetRequests();
                  },
              .on_request = [this](pb::Request request) { OnRequest(std::move(request)); },
-             .on_batch_end = [this] { supervisor_.Flush(); }}) {}
+             .on_batch_end = [this] { supervisor_.Flush(); }}),
+      upgrade_(poller_, options_.command,
+               {.state = [this] { return State(); }, .settled = [this] { return Settled(); }}) {}
 
-absl::Status Keeper::Open() {
+absl::Status Keeper::OpenSignals() {
   sigset_t handled;
   sigemptyset(&handled);
-  for (int signal : {SIGCHLD, SIGTERM, SIGINT}) sigaddset(&handled, signal);
+  for (int signal : {SIGCHLD, SIGHUP, SIGTERM, SIGINT}) sigaddset(&handled, signal);
   if (sigprocmask(SIG_BLOCK, &handled, nullptr) != 0) return SystemError(errno, "sigprocmask");
   signal(SIGPIPE, SIG_IGN);  // Standard error may be a pipe whose reader has gone.
-  signal(SIGHUP, SIG_IGN);
   signals_ = UniqueFd(signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_.valid()) return SystemError(errno, "signalfd");
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::Open(const pb::KeeperState* from) {
+  if (absl::Status s = OpenSignals(); !s.ok()) return s;
   // What a tree leaves behind becomes our child and not init's.
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return SystemError(errno, "subreaper");
   umask(022);
   RaiseFileLimit();
+  if (from != nullptr) SetFileLimitOfChildren({from->file_limit(), from->file_limit_max()});
   if (absl::Status s = poller_.Open(); !s.ok()) return s;
-  if (absl::Status s = supervisor_.Open(); !s.ok()) return s;
-  if (absl::Status s = door_.Open(); !s.ok()) return s;
+  if (absl::Status s = supervisor_.Open(from); !s.ok()) return s;
+  absl::Status opened = from == nullptr ? door_.Open() : door_.TakeOver(UniqueFd(from->listener()));
+  if (!opened.ok()) return opened;
   return poller_.Watch(signals_.get(), EPOLLIN, [this] { OnSignals(); });
 }
 
@@ -51,8 +64,9 @@ absl::Status Keeper::Run() {
   Report("info", "keeper-ready", {{"socket", policy_.socket}});
   while (true) {
     if (absl::Status s = poller_.RunOnce(); !s.ok()) return s;
+    upgrade_.Continue();
     if (end_signals_ == 0) continue;
-    if (stop_apps_on_exit_ ? supervisor_.idle() : !supervisor_.holds_fenced()) break;
+    if (options_.stop_apps_on_exit ? supervisor_.idle() : !supervisor_.holds_fenced()) break;
   }
   supervisor_.Close();
   Report("info", "keeper-ends");
@@ -65,6 +79,8 @@ void Keeper::OnSignals() {
   while (read(signals_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
     if (info.ssi_signo == SIGCHLD) {
       children = true;
+    } else if (info.ssi_signo == SIGHUP) {
+      if (end_signals_ == 0) upgrade_.Begin();
     } else {
       OnEndSignal();
     }
@@ -72,9 +88,25 @@ void Keeper::OnSignals() {
   if (children) supervisor_.Reap();
 }
 
+pb::KeeperState Keeper::State() {
+  pb::KeeperState state;
+  state.set_version(kStateVersion);
+  state.set_program(kVersion);
+  *state.mutable_policy() = ToRecord(policy_);
+  state.set_listener(door_.listener());
+  state.set_file_limit(FileLimitOfChildren().rlim_cur);
+  state.set_file_limit_max(FileLimitOfChildren().rlim_max);
+  supervisor_.Keep(state);
+  return state;
+}
+
+// What was not read yet, or not answered, is asked again by the agent: its connection ends with
+// this program.
+bool Keeper::Settled() { return end_signals_ == 0 && supervisor_.settled(); }
+
 void Keeper::OnEndSignal() {
   ++end_signals_;
-  if (stop_apps_on_exit_) return supervisor_.StopAll(end_signals_ > 1);
+  if (options_.stop_apps_on_exit) return supervisor_.StopAll(end_signals_ > 1);
   supervisor_.StopFenced(end_signals_ > 1);
 }
 

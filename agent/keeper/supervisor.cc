@@ -43,23 +43,16 @@ absl::Status RemoveAll(const Policy& policy, const std::vector<std::string>& pat
 
 }  // namespace
 
-Supervisor::Supervisor(const Policy& policy, Poller& poller, Send send)
-    : policy_(policy), poller_(poller), send_(std::move(send)), warden_(poller, cgroups_) {}
+Supervisor::Supervisor(const Policy& policy, Poller& poller, Host host)
+    : policy_(policy), poller_(poller), host_(std::move(host)), warden_(poller, cgroups_) {}
 
-absl::Status Supervisor::Open() {
-  boot_id_ = ReadBootId();
+absl::Status Supervisor::OpenFolders() {
   null_ = UniqueFd(open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null_.valid()) return SystemError(errno, "open /dev/null");
   for (const std::string& folder : {policy_.run_dir, policy_.state_dir}) {
     if (absl::Status s = MakeFolder(folder, 0700); !s.ok()) return s;
   }
-  std::string lock = absl::StrCat(policy_.run_dir, "/lock");
-  lock_ = UniqueFd(open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock_.valid()) return SystemError(errno, absl::StrCat("open ", lock));
-  if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("another keeper runs on ", policy_.run_dir, "; there can be one"));
-  }
+  if (absl::Status s = Lock(); !s.ok()) return s;
   for (const std::string& root : policy_.roots) {
     struct stat info;
     if (stat(root.c_str(), &info) == 0) continue;
@@ -68,13 +61,29 @@ absl::Status Supervisor::Open() {
       return SystemError(errno, absl::StrCat("change the owner of ", root));
     }
   }
-  absl::Status table =
-      uids_.Open(absl::StrCat(policy_.state_dir, "/uids"), policy_.first_uid, policy_.last_uid);
-  if (!table.ok()) return table;
-  cgroups_.Open(GroupName(policy_.run_dir), policy_.use_cgroups);
+  return uids_.Open(absl::StrCat(policy_.state_dir, "/uids"), policy_.first_uid, policy_.last_uid);
+}
+
+absl::Status Supervisor::Lock() {
+  if (lock_.valid()) return absl::OkStatus();  // Held since the program before.
+  std::string lock = absl::StrCat(policy_.run_dir, "/lock");
+  lock_ = UniqueFd(open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock_.valid()) return SystemError(errno, absl::StrCat("open ", lock));
+  if (flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("another keeper runs on ", policy_.run_dir, "; there can be one"));
+}
+
+absl::Status Supervisor::Open(const pb::KeeperState* from) {
+  boot_id_ = ReadBootId();
+  if (from != nullptr) lock_ = UniqueFd(from->lock());
+  if (absl::Status s = OpenFolders(); !s.ok()) return s;
+  if (from == nullptr) cgroups_.Open(GroupName(policy_.run_dir), policy_.use_cgroups);
+  if (from != nullptr) cgroups_.TakeOver(from->groups());
   std::vector<std::pair<int, pb::ProcessRecord>> left;
   absl::Status opened = children_.Open(absl::StrCat(policy_.run_dir, "/processes"), &left);
   if (!opened.ok()) return opened;
+  if (from != nullptr) return TakeOver(*from);
   KillOrphanedFenced(left);
   for (const auto& [slot, record] : left) Inherit(slot, record);
   return absl::OkStatus();
@@ -92,7 +101,7 @@ void Supervisor::Fail(uint64_t request, const absl::Status& why) {
   pb::Response response = OkResponse(request);
   response.mutable_error()->set_code(static_cast<int32_t>(why.code()));
   response.mutable_error()->set_message(std::string(why.message()));
-  send_(response);
+  Send(response);
 }
 
 void Supervisor::Hello(uint64_t request, const pb::HelloRequest& hello) {
@@ -115,7 +124,7 @@ void Supervisor::Hello(uint64_t request, const pb::HelloRequest& hello) {
                            "all apps run as the keeper's own user, which is not root");
   }
   answer.set_message(message);
-  send_(response);
+  Send(response);
 }
 
 void Supervisor::SetLimits(uint64_t request, const pb::SetLimitsRequest& limits) {
@@ -126,7 +135,7 @@ void Supervisor::SetLimits(uint64_t request, const pb::SetLimitsRequest& limits)
   absl::Status status =
       cgroups_.SetLimits(child->group(), WithinCeilings(policy_, limits.limits()));
   if (!status.ok()) return Fail(request, status);
-  send_(OkResponse(request));
+  Send(OkResponse(request));
 }
 
 void Supervisor::List(uint64_t request, const pb::ListRequest& list) {
@@ -152,7 +161,7 @@ void Supervisor::List(uint64_t request, const pb::ListRequest& list) {
     }
     return true;
   });
-  send_(response);
+  Send(response);
 }
 
 void Supervisor::AckExits(uint64_t request, const pb::AckExitsRequest& acks) {
@@ -163,7 +172,7 @@ void Supervisor::AckExits(uint64_t request, const pb::AckExitsRequest& acks) {
     Child* child = children_.Find(ProcessKey(id));
     if (child != nullptr && child->state == ChildState::kExited) children_.Erase(*child);
   }
-  send_(OkResponse(request));
+  Send(OkResponse(request));
 }
 
 void Supervisor::SampleUsage(uint64_t request, const pb::SampleUsageRequest& sample) {
@@ -197,7 +206,7 @@ void Supervisor::SampleUsage(uint64_t request, const pb::SampleUsageRequest& sam
     ++count;
     return true;
   });
-  send_(response);
+  Send(response);
 }
 
 void Supervisor::RemoveFolders(uint64_t request, const pb::RemoveFoldersRequest& remove) {
@@ -241,7 +250,7 @@ bool Supervisor::ReapWorker(pid_t pid, bool ended_well) {
     } else if (!ended_well) {
       Fail(request, absl::InternalError("the process that removes folders was killed"));
     } else {
-      send_(OkResponse(request));
+      Send(OkResponse(request));
     }
   }
   StartWorkers();

@@ -24,13 +24,20 @@ namespace appsup::keeper {
 // long: what walks large trees of files runs in a child process.
 class Supervisor {
  public:
-  using Send = std::function<void(const pb::Response&)>;
+  struct Host {
+    std::function<void(const pb::Response&)> send;  // For the present connection.
+    // A child that is none of ours has ended: whose is it?
+    std::function<bool(pid_t pid, bool ended_well)> reaped;
+  };
 
-  // `send` takes answers and events for the present connection.
-  Supervisor(const Policy& policy, Poller& poller, Send send);
+  Supervisor(const Policy& policy, Poller& poller, Host host);
 
-  // Makes folders, opens the tables, takes over what an earlier keeper left. An error is final.
-  absl::Status Open();
+  // Makes folders, opens the tables, takes over what an earlier keeper left, or what an earlier
+  // program of this process had (`from`). An error is final.
+  absl::Status Open(const pb::KeeperState* from);
+  // For the program that takes this one's place. Nothing that was asked may be under way.
+  void Keep(pb::KeeperState& state);
+  bool settled() const { return workers_.empty() && removals_.empty(); }
   // Gives back what holds nothing any more.
   void Close();
 
@@ -74,6 +81,8 @@ class Supervisor {
   absl::StatusOr<Identity> IdentityFor(const pb::SpawnRequest& spawn);
   bool AnswerIfKnown(uint64_t request, const std::string& key);
   absl::Status Launch(const FreshSpawn& fresh);
+  absl::Status OpenFolders();
+  absl::Status Lock();
   absl::Status OpenLogs(const pb::SpawnRequest& spawn, Child& child, SpawnPlan* plan);
   absl::Status ForkAndRelease(const SpawnPlan& plan, Child& child);
   void OnGate(Child& child);
@@ -85,6 +94,7 @@ class Supervisor {
   void StopBySettings(Child& child, bool kill);
   void KillChild(Child& child);
   void OnMainEnded(Child& child);
+  void WatchRest(Child& child);
   void OnStartFailed(Child& child, const absl::Status& why);
   void LookAtRest(Child& child);
   bool TreeIsEmpty(Child& child);
@@ -102,6 +112,10 @@ class Supervisor {
   void DropFence(Child& child);
   void KillOrphanedFenced(const std::vector<std::pair<int, pb::ProcessRecord>>& left);
 
+  // supervisor_carry.cc
+  absl::Status TakeOver(const pb::KeeperState& from);
+  absl::Status TakeOver(const pb::ProcessState& process);
+
   // supervisor_inherit.cc
   void Inherit(int slot, const pb::ProcessRecord& record);
   void WatchInherited(Child& child);
@@ -110,10 +124,11 @@ class Supervisor {
   void LookAtLogs(int64_t boot_nanos);
   void BoundLogs();
   pb::Response OkResponse(uint64_t request);
+  void Send(const pb::Response& response) { host_.send(response); }
 
   const Policy& policy_;
   Poller& poller_;
-  Send send_;
+  const Host host_;
   std::string boot_id_;
   Cgroups cgroups_;
   UidTable uids_;

@@ -34,7 +34,7 @@ void Supervisor::Stop(uint64_t request, const pb::StopRequest& stop) {
     BeginStop(*child, stop.settings().signal(),
               BootNanos() + stop.settings().grace_millis() * kNanosPerMilli);
   }
-  send_(OkResponse(request));
+  Send(OkResponse(request));
 }
 
 void Supervisor::BeginStop(Child& child, int signal, int64_t deadline) {
@@ -93,7 +93,10 @@ void Supervisor::Reap() {
     if (warden_.Reaped(info.si_pid)) continue;
     if (ReapWorker(info.si_pid, by_itself && info.si_status == 0)) continue;
     Child* child = children_.FindPid(info.si_pid);
-    if (child == nullptr) continue;  // An orphan of some tree.
+    if (child == nullptr) {  // Or else an orphan of some tree.
+      host_.reaped(info.si_pid, by_itself && info.si_status == 0);
+      continue;
+    }
     child->exit.set_code(by_itself ? info.si_status : 0);
     child->exit.set_signal(by_itself ? 0 : info.si_status);
     OnMainEnded(*child);
@@ -116,6 +119,8 @@ void Supervisor::OnMainEnded(Child& child) {
   }
   *child.exit.mutable_id() = child.id;
   child.exit.set_unix_nanos(UnixNanos());
+  // The warden may have been faster.
+  if (child.fence.set() && child.fence.stop_at() <= BootNanos()) child.exit.set_by_fence(true);
   child.state = ChildState::kDraining;
   children_.ReleasePid(child);
   if (child.inherited) poller_.Unwatch(child.pidfd.get());
@@ -127,6 +132,12 @@ void Supervisor::OnMainEnded(Child& child) {
   } else {
     KillChild(child);
   }
+  WatchRest(child);
+  LookAtRest(child);
+}
+
+// Tells when a tree without its main process is empty; without control groups LookAtRest does.
+void Supervisor::WatchRest(Child& child) {
   if (cgroups_.tree_kill()) {
     child.events = cgroups_.OpenEvents(child.group());
     if (child.events.valid()) {
@@ -136,7 +147,6 @@ void Supervisor::OnMainEnded(Child& child) {
       if (!watched.ok()) child.events.Reset();
     }
   }
-  LookAtRest(child);
 }
 
 // Called when something may have changed about a tree without its main process.
@@ -215,7 +225,7 @@ void Supervisor::Finish(Child& child) {
           {"signal", absl::StrCat(child.exit.signal())}});
   pb::Response event;
   *event.mutable_exited() = child.exit;
-  send_(event);
+  Send(event);
 }
 
 }  // namespace appsup::keeper

@@ -40,7 +40,7 @@ void Supervisor::SetFences(uint64_t request, const pb::SetFencesRequest& fences)
   for (const auto& item : fences.items()) SetFence(item, &moves);
   // Its failure is reported and mended by the warden; the deadlines here hold all the same.
   if (!moves.empty()) warden_.Move(moves).IgnoreError();
-  send_(OkResponse(request));
+  Send(OkResponse(request));
 }
 
 void Supervisor::SetFence(const pb::SetFencesRequest::Item& item, std::vector<FenceMove>* moves) {
@@ -69,6 +69,7 @@ void Supervisor::ArmFence(Child& child) {
     child.fence_timer = {};
     Report("warning", "fence-reached",
            {{"instance", child.id.instance_uid()}, {"process", child.key}});
+    child.exit.set_by_fence(true);
     BeginStop(child, child.stop_at_exit.signal(), child.fence.deadline);
   });
 }
@@ -83,7 +84,9 @@ void Supervisor::DropFence(Child& child) {
 
 void Supervisor::StopFenced(bool kill) {
   children_.ForEachAfter("", [&](Child& child) {
-    if (child.fence.set()) StopBySettings(child, kill);
+    if (!child.fence.set()) return true;
+    child.exit.set_by_fence(true);
+    StopBySettings(child, kill);
     return true;
   });
 }

@@ -40,6 +40,7 @@ void Supervisor::Inherit(int slot, const pb::ProcessRecord& record) {
   }
   if (record.has_fence()) {
     // Its keeper is dead, so it may not live.
+    child.exit.set_by_fence(true);
     child.stopping_with = SIGKILL;
     child.kill_deadline = BootNanos();
   }

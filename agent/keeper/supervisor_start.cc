@@ -55,7 +55,7 @@ void Supervisor::AnswerStarted(uint64_t request, const Child& child) {
   pb::Response response = OkResponse(request);
   response.mutable_spawn()->set_pid(child.pid);
   response.mutable_spawn()->set_start_boot_nanos(child.start_boot_nanos);
-  send_(response);
+  Send(response);
 }
 
 bool Supervisor::AnswerIfKnown(uint64_t request, const std::string& key) {

@@ -73,7 +73,9 @@ TEST_CASE("fence: at the deadline all of the tree is dead, whatever it ignores",
   keeper.Start(request);
   Tree tree = ReadTree(keeper, "one");
   CHECK(tree.IsWhole());
-  CHECK(keeper.WaitForExit(request.id).signal == SIGKILL);
+  ProcessExit exit = keeper.WaitForExit(request.id);
+  CHECK(exit.signal == SIGKILL);
+  CHECK(exit.by_fence);
   CHECK(tree.IsGone());
   CHECK(Now() >= request.fence->deadline);
   CHECK(Now() < request.fence->deadline + absl::Seconds(1));
@@ -99,7 +101,9 @@ TEST_CASE("fence: a process that ends by itself within it keeps its exit code", 
   KeeperFixture keeper;
   StartRequest request = Fenced(keeper, "one", "exit 5", In(absl::Minutes(5)));
   keeper.Start(request);
-  CHECK(keeper.WaitForExit(request.id).code == 5);
+  ProcessExit exit = keeper.WaitForExit(request.id);
+  CHECK(exit.code == 5);
+  CHECK_FALSE(exit.by_fence);
 }
 
 TEST_CASE("fence: extensions keep the tree, an earlier deadline changes nothing", "[root]") {
@@ -204,6 +208,7 @@ TEST_CASE("fence: fenced trees die with a keeper that is killed, others live", "
   REQUIRE(keeper.heard().inventories[0].exits.size() == 2);
   for (const ExitedProcess& exited : keeper.heard().inventories[0].exits) {
     CHECK(exited.exit.unknown);
+    CHECK(exited.exit.by_fence);
   }
 }
 
@@ -257,7 +262,7 @@ TEST_CASE("fence: the deadline holds when the keeper itself is held up", "[root]
   CHECK(Now() >= longer.deadline);
   CHECK(Now() < longer.deadline + absl::Seconds(1));
   kill(keeper.keeper_pid(), SIGCONT);
-  CHECK(keeper.WaitForExit(request.id).signal == SIGKILL);
+  CHECK(keeper.WaitForExit(request.id).by_fence);
 }
 
 TEST_CASE("fence: a keeper that is told to end takes its fenced trees along, politely", "[root]") {
@@ -278,6 +283,7 @@ TEST_CASE("fence: a keeper that is told to end takes its fenced trees along, pol
   keeper.Connect();
   REQUIRE(keeper.heard().inventories[0].exits.size() == 1);
   CHECK(keeper.heard().inventories[0].exits[0].exit.code == 3);
+  CHECK(keeper.heard().inventories[0].exits[0].exit.by_fence);
 }
 
 TEST_CASE("driver: of fences set while the keeper is away the newest holds", "[root]") {

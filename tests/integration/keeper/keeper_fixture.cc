@@ -61,7 +61,8 @@ KeeperFixture::~KeeperFixture() {
 }
 
 void KeeperFixture::StartKeeper() {
-  std::string program = testing::BinDir() + "/appsup-keeper";
+  std::string program = settings_.program;
+  if (program.empty()) program = testing::BinDir() + "/appsup-keeper";
   std::string config = dir_.File("keeper.yaml");
   int log = open(dir_.File("keeper.log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   keeper_ = fork();

@@ -16,6 +16,9 @@
 
 namespace appsup::agent {
 
+bool IsAlive(pid_t pid);
+std::string ReadWhole(const std::string& path);
+
 // Remembers what a driver says.
 class RecordingListener : public DriverListener {
  public:
@@ -56,6 +59,7 @@ struct KeeperSettings {
   uid_t run_as = 0;       // Only where the test itself is root.
   std::string yaml = "";  // More lines for keeper.yaml.
   bool stop_apps_on_exit = false;
+  std::string program = "";  // Empty: the one that was built.
 };
 
 // A real keeper with its own folders, and a driver connected to it. The story a test tells is made
@@ -86,6 +90,9 @@ class KeeperFixture {
   std::string root() const { return dir_.File("root"); }
   std::string socket() const { return dir_.File("door/keeper.sock"); }
   EventLoop& loop() { return *loop_; }
+  // All that keepers have said.
+  std::string Log() const { return ReadWhole(dir_.File("keeper.log")); }
+  std::string ConfigFile() const { return dir_.File("keeper.yaml"); }
   std::string run_dir() const { return dir_.File("run"); }
   std::string InstanceDir(const std::string& instance) const { return root() + "/" + instance; }
   // What the process wrote to standard output.
@@ -102,8 +109,5 @@ class KeeperFixture {
   std::unique_ptr<ProcessDriver> driver_;
   pid_t keeper_ = 0;
 };
-
-bool IsAlive(pid_t pid);
-std::string ReadWhole(const std::string& path);
 
 }  // namespace appsup::agent
