@@ -135,7 +135,6 @@ void KeeperLink::Receive() {
     if (!response.ParseFromString(**packet)) {
       return Close(absl::InvalidArgumentError("an answer of the keeper cannot be parsed"));
     }
-    failures_ = 0;
     events_.on_response(std::move(response));
   }
 }

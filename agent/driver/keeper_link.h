@@ -16,8 +16,8 @@ namespace appsup::agent {
 namespace keeper_pb = ::appsupervisor::keeper::v1;
 
 // The agent's end of the keeper's socket. Connects, and connects again when the connection ends:
-// after 50 ms, doubling to 1 s. Loop thread only; events come from the loop, never from within a
-// call.
+// after 50 ms, doubling to 1 s until it has proven to be of use. Loop thread only; events come from
+// the loop, never from within a call.
 class KeeperLink {
  public:
   struct Events {
@@ -33,6 +33,8 @@ class KeeperLink {
   void Open();
   // `body` is a serialised Request of at most kBodyLimit bytes. Dropped if the link is not open.
   void Send(std::string body);
+  // The keeper at the other end can be worked with.
+  void Proven() { failures_ = 0; }
   // Ends the connection, as if the keeper had; it is opened anew.
   void Reset(const absl::Status& why);
 

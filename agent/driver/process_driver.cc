@@ -1,6 +1,7 @@
 #include "agent/driver/process_driver.h"
 
 #include <csignal>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,7 +12,9 @@
 namespace appsup::agent {
 namespace {
 
+// The newest and the oldest version of the protocol that this agent speaks.
 constexpr int32_t kProtocol = 1;
+constexpr int32_t kOldestProtocol = 1;
 // Of one SetFences.
 constexpr int kMaxFences = 1000;
 
@@ -89,6 +92,21 @@ void ProcessDriver::TakeBackFences() {
     }
     it = waiting_.erase(it);
   }
+}
+
+void ProcessDriver::OnFencesSet(const keeper_pb::SetFencesRequest& request) {
+  std::set<ProcessId> changed_again;
+  for (const auto& [id, waiting] : waiting_) {
+    for (const auto& item : waiting.request.set_fences().items()) {
+      changed_again.insert(FromMessage(item.id()));
+    }
+  }
+  std::vector<ProcessId> ids;
+  for (const auto& item : request.items()) {
+    ProcessId id = FromMessage(item.id());
+    if (item.has_fence() && !changed_again.contains(id)) ids.push_back(std::move(id));
+  }
+  if (!ids.empty()) listener_->OnFencesSet(std::move(ids));
 }
 
 void ProcessDriver::RemoveFolders(uint64_t token, std::vector<std::string> paths) {
@@ -179,7 +197,13 @@ void ProcessDriver::OnClosed(const absl::Status& why) {
   TakeBackFences();
   Log(LogLevel::kWarning, "keeper-lost", {{"error", why}});
   // Greeting and listing have told nobody that there is a connection, but for the first of all.
-  if (before == State::kReady || description_.version.empty()) listener_->OnDisconnected(why);
+  bool told = before == State::kReady || description_.version.empty();
+  if (std::exchange(refused_, false) || told) listener_->OnDisconnected(why);
+}
+
+void ProcessDriver::Refuse(const absl::Status& why) {
+  refused_ = true;
+  link_.Reset(why);
 }
 
 void ProcessDriver::OnResponse(keeper_pb::Response response) {
@@ -199,8 +223,14 @@ void ProcessDriver::OnResponse(keeper_pb::Response response) {
 }
 
 void ProcessDriver::OnHello(const keeper_pb::Response& response) {
-  if (!response.has_hello()) return link_.Reset(FromMessage(response.error()));
+  if (!response.has_hello()) return Refuse(FromMessage(response.error()));
   const keeper_pb::HelloResponse& hello = response.hello();
+  if (hello.protocol() < kOldestProtocol || hello.protocol() > kProtocol) {
+    return Refuse(absl::FailedPreconditionError(absl::StrCat(
+        "keeper ", hello.version(), " speaks version ", hello.protocol(),
+        " of the protocol between agent and keeper, agent ", version_, " speaks ", kOldestProtocol,
+        " to ", kProtocol, ": bring both to one release, the keeper first (docs/operations.md)")));
+  }
   description_.enforces.assign(hello.enforces().begin(), hello.enforces().end());
   description_.message = hello.message();
   description_.version = hello.version();
@@ -223,6 +253,7 @@ void ProcessDriver::OnList(const keeper_pb::Response& response) {
   }
   control_id_ = 0;
   state_ = State::kReady;
+  link_.Proven();
   Log(LogLevel::kInfo, "keeper-connected",
       {{"version", description_.version}, {"running", inventory_.running.size()}});
   for (const auto& [id, waiting] : waiting_) link_.Send(waiting.request.SerializeAsString());
@@ -275,9 +306,11 @@ void ProcessDriver::Answer(const Waiting& waiting, const keeper_pb::Response& re
       return listener_->OnLimitsSet(FromMessage(request.set_limits().id()), status);
     case keeper_pb::Request::kRemoveFolders:
       return listener_->OnFoldersRemoved(waiting.token, status);
+    case keeper_pb::Request::kSetFences:
+      if (status.ok()) return OnFencesSet(request.set_fences());
+      [[fallthrough]];
     case keeper_pb::Request::kStop:
     case keeper_pb::Request::kAckExits:
-    case keeper_pb::Request::kSetFences:
       if (!status.ok()) Log(LogLevel::kError, "keeper-refused", {{"error", status}});
       return;
     case keeper_pb::Request::kHello:

@@ -53,6 +53,7 @@ class ProcessDriver : public Driver {
   void OnClosed(const absl::Status& why);
   void OnResponse(keeper_pb::Response response);
   void OnHello(const keeper_pb::Response& response);
+  void Refuse(const absl::Status& why);
   void OnList(const keeper_pb::Response& response);
   void OnUsage(const keeper_pb::Response& response);
   void OnExited(const keeper_pb::ExitedProcess& exited);
@@ -64,6 +65,7 @@ class ProcessDriver : public Driver {
   void AskControl(keeper_pb::Request request);
   void SendFences();
   void TakeBackFences();
+  void OnFencesSet(const keeper_pb::SetFencesRequest& request);
   // What waits for the keeper is bounded by the number of processes, however often it is asked for:
   // false if the same already waits; older limits of the process make room for new ones.
   bool Overtakes(const keeper_pb::Request& request);
@@ -74,7 +76,8 @@ class ProcessDriver : public Driver {
   DriverListener* listener_ = nullptr;
   State state_ = State::kClosed;
   DriverDescription description_;
-  Inventory inventory_;  // While listing.
+  Inventory inventory_;   // While listing.
+  bool refused_ = false;  // The connection ends because one cannot work with the other.
   uint64_t next_id_ = 1;
   uint64_t control_id_ = 0;  // The Hello or List under way.
   uint64_t usage_id_ = 0;    // The SampleUsage under way; 0: none.

@@ -20,7 +20,9 @@
 namespace appsup::keeper {
 namespace {
 
+// The newest and the oldest version of the protocol that this keeper speaks.
 constexpr int32_t kProtocol = 1;
+constexpr int32_t kOldestProtocol = 1;
 constexpr int kPageSize = 200;
 constexpr int kMaxAcks = 1000;
 constexpr int kMaxRemovals = 100;
@@ -105,8 +107,11 @@ void Supervisor::Fail(uint64_t request, const absl::Status& why) {
 }
 
 void Supervisor::Hello(uint64_t request, const pb::HelloRequest& hello) {
-  if (hello.protocol() < 1) {
-    return Fail(request, absl::InvalidArgumentError("Hello names no version of the protocol"));
+  if (hello.protocol() < kOldestProtocol) {
+    return Fail(request, absl::FailedPreconditionError(absl::StrCat(
+                             "agent ", hello.version(), " speaks the protocol up to version ",
+                             hello.protocol(), ", keeper ", kVersion, " from version ",
+                             kOldestProtocol, " on: upgrade the agent")));
   }
   pb::Response response = OkResponse(request);
   pb::HelloResponse& answer = *response.mutable_hello();
