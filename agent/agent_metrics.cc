@@ -45,6 +45,8 @@ void AgentMetrics::Update(const AgentCore::Figures& figures) {
   set("appsup_agent_held_effects", "Effects that wait for the journal",
       static_cast<double>(figures.held_effects));
   set("appsup_agent_link_connected", "1 while the entry has taken the session", figures.connected);
+  set("appsup_agent_guarded",
+      "1 while the freshness guard is on: nothing is stopped, changed or removed", figures.guarded);
   set("appsup_agent_ignored_messages",
       "Messages of the entry that were not understood, since start",
       static_cast<double>(figures.ignored_messages));

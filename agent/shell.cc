@@ -158,6 +158,8 @@ void Agent::Shell::OnFoldersRemoved(uint64_t token, const absl::Status& status) 
   Handle(FoldersRemoved{token, status});
 }
 
+void Agent::Shell::OnFencesSet(std::vector<ProcessId> ids) { Handle(FencesSet{std::move(ids)}); }
+
 void Agent::Shell::OnLimitsSet(const ProcessId&, const absl::Status&) {}
 
 void Agent::Shell::OnUsage(std::vector<ProcessUsage> usage) {

@@ -43,6 +43,7 @@ class Agent::Shell : public DriverListener {
   void OnStarted(const ProcessId& id, absl::StatusOr<Started> result) override;
   void OnExited(const ProcessId& id, const ProcessExit& exit) override;
   void OnFoldersRemoved(uint64_t token, const absl::Status& status) override;
+  void OnFencesSet(std::vector<ProcessId> ids) override;
   void OnLimitsSet(const ProcessId& id, const absl::Status& status) override;
   void OnUsage(std::vector<ProcessUsage> usage) override;
 

@@ -126,7 +126,7 @@ absl::Status Agent::Shell::ServeMetrics() {
 void Agent::Shell::Sweep() {
   const AgentCore::Held held = core_->InUse();
   logs_->Sweep(held.instances);
-  cache_->Collect(held.artifact_folders);
+  if (held.all_artifacts_known) cache_->Collect(held.artifact_folders);
   RemoveDiscarded();
 }
 

@@ -15,7 +15,7 @@ enum class Fate {
   kNone,        // There is no such attempt.
   kRunning,     // The driver has it: same attempt.
   kNewer,       // The driver has a later attempt: the journal is older than the process.
-  kExited,      // The driver knows how it ended.
+  kExited,      // The driver knows how it ended; it, or a later one that the journal lost.
   kNotStarted,  // The driver never confirmed it and does not know it; Start may be repeated.
   kRebooted,    // It ended with an earlier start of the machine.
   kLost,        // The driver had it and knows it no more: exit code unknown.
@@ -24,7 +24,7 @@ enum class Fate {
 struct Finding {
   Fate fate = Fate::kNone;
   RunningProcess process;  // kRunning, kNewer.
-  ProcessExit exit;        // kExited.
+  ExitedProcess exited;    // kExited.
   std::vector<ProcessId>
       stale_running;                   // Earlier attempts, whose end the journal has: to be killed.
   std::vector<ProcessId> stale_exits;  // Exits that the journal has: to be acknowledged.
@@ -33,6 +33,15 @@ struct Finding {
 // The inventory by instance. Only MAIN and SETUP processes.
 struct InventoryIndex {
   explicit InventoryIndex(const Inventory& inventory);
+
+  bool Knows(const std::string& uid) const { return running.contains(uid) || exits.contains(uid); }
+  void Forget(const std::string& uid);
+  // True if it was running here, and so is kept among the exits now.
+  bool Exited(const ExitedProcess& process);
+  // Of its newest process, running or not; 0 if there is none.
+  int64_t NewestAttempt(const std::string& uid) const;
+  // Its processes are a setup command's.
+  bool IsSetup(const std::string& uid) const;
 
   std::map<std::string, std::vector<RunningProcess>> running;
   std::map<std::string, std::vector<ExitedProcess>> exits;

@@ -40,9 +40,11 @@ AgentCore::State::State(CoreOptions core_options, const JournalContents& content
       now(at),
       started(at.boot),
       record(ReadNode(contents)),
+      had_position(record.has_position()),
       reports(record.start_count()),
       session(options) {
   node.node = record.node();
+  node.guard = record.guard();
   node.driver_message = "the keeper was not reached yet";
   node.claims.Load(contents.ports);
   node_dirty = true;
@@ -60,36 +62,26 @@ AgentCore::State::State(CoreOptions core_options, const JournalContents& content
 void AgentCore::State::On(DriverUp& event) {
   node.driver_up = true;
   node.driver = event.description;
-  driver_seen = true;
+  const bool first = !std::exchange(driver_seen, true);
   AddNote(false, "driver-up",
           {{"driver", node.driver.name},
            {"running", absl::StrCat(event.inventory.running.size())},
            {"exits", absl::StrCat(event.inventory.exits.size())}});
-  AdoptAll(std::move(event.inventory));
+  AdoptAll(std::move(event.inventory), first);
   if (waiting_connection != 0) SayHello();
   if (session.connection() != 0 && said_drivers != node.driver.enforces) {
     CloseSession("what this node can enforce has changed");
   }
 }
 
-void AgentCore::State::AdoptAll(Inventory inventory) {
+void AgentCore::State::AdoptAll(Inventory inventory, bool first) {
   strangers = InventoryIndex(inventory);
   for (auto& [uid, instance] : instances) {
     const Finding finding = FindAttempt(instance->record(), options.boot_id, strangers);
-    strangers.running.erase(uid);
-    strangers.exits.erase(uid);
+    strangers.Forget(uid);
     With(*instance, [&](Instance& it, Turn& turn) { it.Adopt(finding, turn); });
   }
-  for (const auto& [uid, processes] : strangers.running) {
-    for (const RunningProcess& process : processes) {
-      AddNote(true, "process-of-unknown-instance",
-              {{"instance", uid}, {"pid", absl::StrCat(process.started.pid)}});
-    }
-  }
-  for (const auto& [uid, exits] : strangers.exits) {
-    for (const ExitedProcess& exit : exits) Add(AckExit{exit.id});
-  }
-  strangers.exits.clear();
+  MeetStrangers(first);
 }
 
 void AgentCore::State::On(const DriverDown& event) {
@@ -108,11 +100,19 @@ void AgentCore::State::On(const ProcessStarted& event) {
 }
 
 void AgentCore::State::On(const ProcessExited& event) {
-  strangers.running.erase(event.id.instance_uid);
   if (Instance* instance = Find(event.id.instance_uid)) {
     With(*instance, [&](Instance& it, Turn& turn) { it.OnExited(event, turn); });
-  } else {
+  } else if (strangers.Exited({event.id, event.exit})) {
+    CountStrangers();  // How it ended is kept for whoever will be told what it was.
+    node.claims.Wake();
+  } else if (!strangers.Knows(event.id.instance_uid)) {
     Add(AckExit{event.id});
+  }
+}
+
+void AgentCore::State::On(const FencesSet& event) {
+  for (const ProcessId& id : event.ids) {
+    WithUid(id.instance_uid, [&](Instance& it, Turn& turn) { it.OnFenceSet(id, turn); });
   }
 }
 
@@ -208,6 +208,7 @@ AgentCore::Figures AgentCore::figures() const {
       state_->instances.begin(), state_->instances.end(),
       [](const auto& entry) { return entry.second->state() == api::INSTANCE_STATE_RUNNING; }));
   figures.held_effects = state_->gate.size();
+  figures.guarded = !state_->node.guard.empty();
   figures.connected = state_->session.open();
   figures.ignored_messages = state_->ignored_messages;
   figures.resyncs = state_->resyncs;
@@ -220,8 +221,13 @@ AgentCore::Held AgentCore::InUse() const {
     held.instances.insert(uid);
     const std::string& folder = instance->record().artifact_folder();
     if (!folder.empty()) held.artifact_folders.insert(folder);
+    if (folder.empty() && instance->record().has_open()) held.all_artifacts_known = false;
   }
-  for (const auto& [uid, processes] : state_->strangers.running) held.instances.insert(uid);
+  for (const auto& [uid, processes] : state_->strangers.running) {
+    held.instances.insert(uid);
+    held.all_artifacts_known = false;
+  }
+  for (const auto& [uid, exits] : state_->strangers.exits) held.instances.insert(uid);
   return held;
 }
 

@@ -48,6 +48,7 @@ class AgentCore {
     size_t instances = 0;
     size_t running = 0;
     size_t held_effects = 0;  // Waiting for the journal.
+    bool guarded = false;     // The freshness guard is on.
     bool connected = false;   // Welcome was received in the present session.
     uint64_t ignored_messages = 0;
     uint64_t resyncs = 0;
@@ -58,6 +59,7 @@ class AgentCore {
   struct Held {
     std::set<std::string> instances;
     std::set<std::string> artifact_folders;
+    bool all_artifacts_known = true;  // If not, something runs from who knows which folder.
   };
   Held InUse() const;
 

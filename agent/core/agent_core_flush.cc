@@ -30,6 +30,7 @@ void AgentCore::State::Finish(Instance& instance, Turn& turn, api::InstanceState
   const std::string uid = instance.uid();
   if (turn.persist) dirty.insert(uid);
   if (turn.report && instance.state() != api::INSTANCE_STATE_UNSPECIFIED) to_report.insert(uid);
+  for (FenceChange& change : turn.fences) fences.push_back(std::move(change));
   for (Effect& effect : turn.effects) {
     if (const auto* cancel = std::get_if<CancelArtifact>(&effect)) tokens.erase(cancel->token);
     Add(std::move(effect));
@@ -111,6 +112,7 @@ std::vector<Effect> AgentCore::State::Flush() {
   to_report.clear();
   if (applied) session.Applied(std::move(*applied), last_index);
   applied.reset();
+  if (!fences.empty()) effects.push_back(SetFences{std::exchange(fences, {})});
   for (Effect& effect : at_once) effects.push_back(std::move(effect));
   at_once.clear();
   for (Effect& effect : after_commit) gate.Hold(last_index, std::move(effect));

@@ -12,7 +12,6 @@ namespace api = appsupervisor::v1;
 
 namespace {
 
-constexpr int kMaxTimelines = 32;
 constexpr size_t kHeldOverhead = 8;  // Tag and length of a HeldInstance in its Hello.
 
 }  // namespace
@@ -46,6 +45,7 @@ std::vector<api::Hello> AgentCore::State::MakeHello() const {
   }
   first.set_address(options.address);
   *first.mutable_position() = record.position();
+  first.set_guarded(!node.guard.empty());
   size_t bytes = first.ByteSizeLong();
   const auto add = [&](api::HeldInstance held) {
     const size_t size = held.ByteSizeLong() + kHeldOverhead;
@@ -66,11 +66,14 @@ std::vector<api::Hello> AgentCore::State::MakeHello() const {
     held.set_sequence(reports.SequenceOf(uid));
     add(std::move(held));
   }
-  // What runs here without being known here: the entry says what it should be.
-  for (const auto& [uid, processes] : strangers.running) {
+  // What runs, or has ended, here without being known here: the entry says what it should be.
+  std::set<std::string> unknown;
+  for (const auto& [uid, processes] : strangers.running) unknown.insert(uid);
+  for (const auto& [uid, exits] : strangers.exits) unknown.insert(uid);
+  for (const std::string& uid : unknown) {
     api::HeldInstance held;
     held.set_uid(uid);
-    held.set_attempt(processes.back().id.attempt);
+    held.set_attempt(strangers.NewestAttempt(uid));
     add(std::move(held));
   }
   return parts;
@@ -108,7 +111,7 @@ void AgentCore::State::On(const LinkMessage& event) {
   }
   if (!Obeys(message)) return;
   if (message.message_case() == api::ConnectResponse::kWelcome) {
-    OnWelcome(message.welcome(), message.timeline());
+    OnWelcome(message);
     return;
   }
   if (!session.open()) {
@@ -120,7 +123,7 @@ void AgentCore::State::On(const LinkMessage& event) {
       OnAssignments(message.assignments());
       break;
     case api::ConnectResponse::kLeaseGranted:
-      session.Granted(message.lease_granted(), now);
+      OnLeaseGranted(message.lease_granted());
       break;
     case api::ConnectResponse::kStatusAck:
       OnStatusAck(message.status_ack());
@@ -139,38 +142,16 @@ void AgentCore::State::On(const LinkMessage& event) {
   }
 }
 
-// Of the timelines that this node has obeyed, only the newest may still speak, and its epoch never
-// falls. A timeline that it never met is taken as newer: promise 5.
-bool AgentCore::State::Obeys(const api::ConnectResponse& message) {
-  auto* seen = record.mutable_timelines();
-  const auto it = std::find_if(seen->begin(), seen->end(), [&](const auto& known) {
-    return known.timeline() == message.timeline();
-  });
-  if (it == seen->end()) {
-    if (seen->size() >= kMaxTimelines) seen->erase(seen->begin());
-    auto* added = seen->Add();
-    added->set_timeline(message.timeline());
-    added->set_epoch(message.epoch());
-    node_dirty = true;
-    return true;
-  }
-  const bool newest = it == seen->end() - 1;
-  if (!newest || message.epoch() < it->epoch()) {
-    CloseSession(absl::StrCat("the entry speaks for epoch ", message.epoch(),
-                              ", but this node has obeyed epoch ", (seen->end() - 1)->epoch()));
-    return false;
-  }
-  if (message.epoch() > it->epoch()) {
-    it->set_epoch(message.epoch());
-    node_dirty = true;
-  }
-  return true;
-}
-
-void AgentCore::State::OnWelcome(const api::Welcome& welcome, const std::string& timeline) {
+void AgentCore::State::OnWelcome(const api::ConnectResponse& message) {
   if (session.open()) {
     ++ignored_messages;
     return;
+  }
+  const api::Welcome& welcome = message.welcome();
+  if (!welcome.guard().empty()) {
+    Latch(welcome.guard());
+  } else if (welcome.catalog_accepted()) {
+    AcceptCatalog(message);
   }
   record.set_session_secret(welcome.session_secret());
   if (!welcome.node().empty()) record.set_node(welcome.node());
@@ -178,12 +159,24 @@ void AgentCore::State::OnWelcome(const api::Welcome& welcome, const std::string&
   node_dirty = true;
   session.Welcomed(welcome, now);
   session.SetUsage(said_usage);
-  reports.SessionStarted(timeline != reported_timeline);
-  reported_timeline = timeline;
+  reports.SessionStarted(message.timeline() != reported_timeline);
+  reported_timeline = message.timeline();
   AddNote(false, "link-open",
           {{"session", welcome.session()},
            {"node", welcome.node()},
            {"incarnation", absl::StrCat(welcome.incarnation())}});
+}
+
+// All fences move in one effect: they are gathered until Flush.
+void AgentCore::State::OnLeaseGranted(const api::LeaseGranted& granted) {
+  const absl::Duration end = session.Granted(granted, now);
+  if (end <= node.lease_end) return;
+  node.lease_end = end;
+  node.lease = session.lease();
+  for (auto& [uid, instance] : instances) {
+    if (!instance->HeedsLease()) continue;
+    With(*instance, [](Instance& it, Turn& turn) { it.OnLease(turn); });
+  }
 }
 
 void AgentCore::State::OnAssignments(const api::Assignments& message) {
@@ -212,6 +205,7 @@ void AgentCore::State::OnAssignments(const api::Assignments& message) {
   for (const api::Assignment& assignment : batch.assignments()) {
     OnAssignment(assignment, &*applied);
   }
+  if (!node.guard.empty() || (!had_position && !driver_seen)) return;
   if (batch.has_position()) *record.mutable_position() = batch.position();
   if (batch.node_desired() != api::NODE_DESIRED_UNSPECIFIED) {
     record.set_desired(batch.node_desired());
@@ -222,6 +216,7 @@ void AgentCore::State::OnAssignments(const api::Assignments& message) {
 void AgentCore::State::OnAssignment(const api::Assignment& assignment,
                                     api::AssignmentsApplied* answer) {
   Instance* held = Find(assignment.uid());
+  GoOnAfter(assignment, held);
   if (held != nullptr) {
     const api::Assignment& old = held->record().assignment();
     if (assignment.generation() < old.generation()) return;
@@ -234,6 +229,7 @@ void AgentCore::State::OnAssignment(const api::Assignment& assignment,
     status = absl::InvalidArgumentError(absl::StrCat("generation ", assignment.generation(),
                                                      " was stated before with other content"));
   }
+  if (status.ok()) status = CheckGuard(assignment, held);
   if (!status.ok()) {
     api::AssignmentRefused* refused = answer->add_refused();
     refused->set_uid(assignment.uid());
@@ -247,10 +243,22 @@ void AgentCore::State::OnAssignment(const api::Assignment& assignment,
   }
   held = (instances[assignment.uid()] = std::make_unique<Instance>()).get();
   With(*held, [&](Instance& it, Turn& turn) {
-    it.Assign(assignment, turn);
+    it.Assign(Completed(assignment), turn);
     if (driver_seen) it.Adopt(FindAttempt(it.record(), options.boot_id, strangers), turn);
   });
-  strangers.running.erase(assignment.uid());
+  ForgetStranger(assignment.uid());
+}
+
+// Promise 6 also holds when the journal was lost, or is older than what was reported.
+void AgentCore::State::GoOnAfter(const api::Assignment& assignment, Instance* held) {
+  if (!IsPlausible(assignment)) return;  // It is refused.
+  if (reports.GoOnAfter(assignment.uid(), assignment.known_sequence())) {
+    record.set_start_count(std::max(record.start_count(),
+                                    assignment.known_sequence() >> ReportBook::kStartCountShift));
+    node_dirty = true;
+  }
+  if (held == nullptr) return;
+  With(*held, [&](Instance& it, Turn& turn) { it.GoOnAfter(assignment.known_attempt(), turn); });
 }
 
 void AgentCore::State::OnStatusAck(const api::StatusAck& ack) {

@@ -30,6 +30,7 @@ struct AgentCore::State {
   void On(const DriverDown& event);
   void On(const ProcessStarted& event);
   void On(const ProcessExited& event);
+  void On(const FencesSet& event);
   void On(const FoldersRemoved& event);
   void On(const UsageSampled& event);
   void On(const JournalCommitted& event);
@@ -39,7 +40,7 @@ struct AgentCore::State {
   void On(const ReadinessChanged& event);
   void On(const LogTailRead& event);
   void On(const TimerDue& event);
-  void AdoptAll(Inventory inventory);
+  void AdoptAll(Inventory inventory, bool first);
   void RunDeadlines();
   void WakeWaiting();
 
@@ -51,20 +52,32 @@ struct AgentCore::State {
   void On(LogRead& event);
   void SayHello();
   std::vector<appsupervisor::v1::Hello> MakeHello() const;
-  bool Obeys(const appsupervisor::v1::ConnectResponse& message);
-  void OnWelcome(const appsupervisor::v1::Welcome& welcome, const std::string& timeline);
+  void OnWelcome(const appsupervisor::v1::ConnectResponse& message);
+  void OnLeaseGranted(const appsupervisor::v1::LeaseGranted& granted);
   void OnAssignments(const appsupervisor::v1::Assignments& message);
   void OnAssignment(const appsupervisor::v1::Assignment& assignment,
                     appsupervisor::v1::AssignmentsApplied* applied);
+  void GoOnAfter(const appsupervisor::v1::Assignment& assignment, Instance* held);
   void OnStatusAck(const appsupervisor::v1::StatusAck& ack);
   void OnCommand(const appsupervisor::v1::Command& command);
   void CloseSession(const std::string& reason);
   void EndSession();
 
+  // agent_core_guard.cc: whom this node obeys.
+  bool Obeys(const appsupervisor::v1::ConnectResponse& message);
+  void Latch(const std::string& why);
+  void AcceptCatalog(const appsupervisor::v1::ConnectResponse& message);
+  void MeetStrangers(bool first);
+  void CountStrangers();
+  void ForgetStranger(const std::string& uid);
+  absl::Status CheckGuard(const appsupervisor::v1::Assignment& assignment,
+                          const Instance* held) const;
+  appsupervisor::v1::Assignment Completed(const appsupervisor::v1::Assignment& assignment) const;
+
   // agent_core_flush.cc: from what happened to effects.
   template <class Call>
   void With(Instance& instance, Call call) {
-    Turn turn{node, now, {}};
+    Turn turn{node, now, {}, {}};
     const auto before = instance.state();
     call(instance, turn);
     Finish(instance, turn, before);
@@ -101,8 +114,9 @@ struct AgentCore::State {
   std::map<std::string, absl::Duration> deadlines;  // Of instances that have one.
   std::set<std::pair<absl::Duration, std::string>> by_deadline;
   std::map<uint64_t, std::string> tokens;  // Job -> instance.
-  InventoryIndex strangers{Inventory{}};   // Running processes of instances that are not held.
+  InventoryIndex strangers{Inventory{}};   // Processes of instances that are not held.
   bool driver_seen = false;
+  const bool had_position;  // The journal knew a catalog when this agent was started.
 
   ReportBook reports;
   LinkSession session;
@@ -118,6 +132,7 @@ struct AgentCore::State {
   std::set<std::string> erased;  // Instances that are held no more.
   std::set<std::string> to_report;
   std::optional<appsupervisor::v1::AssignmentsApplied> applied;
+  std::vector<FenceChange> fences;
   std::vector<Effect> at_once;
   std::vector<Effect> after_commit;
 

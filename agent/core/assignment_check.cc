@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "agent/core/fence.h"
 #include "agent/core/sentence.h"
 
 namespace appsup::agent {
@@ -14,6 +15,7 @@ namespace api = appsupervisor::v1;
 
 constexpr size_t kMaxId = 128;
 constexpr int kMaxPorts = 32;
+constexpr int64_t kMaxKnown = int64_t{1} << 62;
 
 absl::Status Refuse(std::string sentence) { return absl::InvalidArgumentError(sentence); }
 
@@ -97,10 +99,19 @@ absl::Status CheckSpec(const NodeContext& node, const api::Assignment& assignmen
 
 }  // namespace
 
+bool IsPlausible(const api::Assignment& assignment) {
+  const auto plausible = [](int64_t known) { return known >= 0 && known < kMaxKnown; };
+  return plausible(assignment.known_attempt()) && plausible(assignment.known_sequence());
+}
+
 absl::Status CheckAssignment(const NodeContext& node, const api::Assignment& assignment,
                              const appsupervisor::agent::v1::InstanceRecord* held) {
   if (!IsPlainId(assignment.uid())) {
     return Refuse(absl::StrCat("uid '", assignment.uid(), "' is no plain id"));
+  }
+  if (!IsPlausible(assignment)) {
+    return Refuse(absl::StrCat("known_attempt ", assignment.known_attempt(), " or known_sequence ",
+                               assignment.known_sequence(), " cannot be"));
   }
   const bool removing = held != nullptr && (held->removed() || held->assignment().desired() ==
                                                                    api::DESIRED_STATE_REMOVE);
@@ -115,6 +126,9 @@ absl::Status CheckAssignment(const NodeContext& node, const api::Assignment& ass
         return Refuse("app_uid and environment must be plain ids");
       }
       if (assignment.desired() == api::DESIRED_STATE_STOP) return absl::OkStatus();
+      if (assignment.fenced() && node.driver_up && !CanFence(node.driver)) {
+        return Refuse(kCannotFence);
+      }
       return CheckSpec(node, assignment);
     default:
       return Refuse(absl::StrCat("desired ", static_cast<int>(assignment.desired()),

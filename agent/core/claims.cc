@@ -67,9 +67,28 @@ absl::Status Claims::ClaimFolder(const std::string& path, const std::string& uid
       absl::StrCat("waits for ", it->second.name, " to end, which uses the same data folder"));
 }
 
+void Claims::EnterSlot(const std::string& slot, const std::string& uid,
+                       const std::string& holder_name) {
+  tenants_[slot][uid] = holder_name;
+}
+
+absl::Status Claims::CheckSlotIsFree(const std::string& slot, const std::string& uid) const {
+  const auto it = tenants_.find(slot);
+  if (it == tenants_.end()) return absl::OkStatus();
+  for (const auto& [other, name] : it->second) {
+    if (other == uid) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("waits for ", name, " to end, which has the same slot"));
+  }
+  return absl::OkStatus();
+}
+
 void Claims::Release(const std::string& uid) {
   const auto mine = [&](const auto& entry) { return entry.second.uid == uid; };
-  if (std::erase_if(ports_, mine) + std::erase_if(folders_, mine) > 0) released_ = true;
+  size_t released = std::erase_if(ports_, mine) + std::erase_if(folders_, mine);
+  for (auto& [slot, tenants] : tenants_) released += tenants.erase(uid);
+  std::erase_if(tenants_, [](const auto& entry) { return entry.second.empty(); });
+  if (released > 0) released_ = true;
 }
 
 void Claims::Undo(const std::string& uid) {

@@ -41,6 +41,11 @@ class Claims {
   absl::Status ClaimFolder(const std::string& path, const std::string& uid,
                            const std::string& holder_name);
 
+  // It runs, or is about to, in this slot. Others may too, as in an update.
+  void EnterSlot(const std::string& slot, const std::string& uid, const std::string& holder_name);
+  // FAILED_PRECONDITION names another that is in this slot.
+  absl::Status CheckSlotIsFree(const std::string& slot, const std::string& uid) const;
+
   // Everything that the instance claims.
   void Release(const std::string& uid);
 
@@ -55,6 +60,8 @@ class Claims {
 
   // True once after something was released: others may go on.
   bool TakeReleased();
+  // Those who wait shall look again.
+  void Wake() { released_ = true; }
 
   // Rows of the journal that changed since the last call: key -> number, 0 erases.
   std::map<std::string, int32_t> TakeRows();
@@ -73,8 +80,9 @@ class Claims {
   const int32_t last_;
   std::map<int32_t, Holder> ports_;
   std::map<std::string, Holder> folders_;
-  std::map<std::string, int32_t> slots_;   // "{slot}/{port}" -> number.
-  std::map<int32_t, std::string> owners_;  // The inverse of slots_.
+  std::map<std::string, int32_t> slots_;                               // "{slot}/{port}" -> number.
+  std::map<int32_t, std::string> owners_;                              // The inverse of slots_.
+  std::map<std::string, std::map<std::string, std::string>> tenants_;  // Slot -> uid -> name.
   std::map<std::string, int32_t> rows_;
   bool released_ = false;
 };

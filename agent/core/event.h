@@ -36,6 +36,10 @@ struct ProcessExited {
   ProcessId id;
   ProcessExit exit;
 };
+// Answers SetFences: the driver holds the newest fence of each of these.
+struct FencesSet {
+  std::vector<ProcessId> ids;
+};
 // Answers RemoveFolders.
 struct FoldersRemoved {
   uint64_t token = 0;
@@ -101,9 +105,9 @@ struct LogRead {
 // The time of SetTimer has come. May come early or twice.
 struct TimerDue {};
 
-using Event =
-    std::variant<DriverUp, DriverDown, ProcessStarted, ProcessExited, FoldersRemoved, UsageSampled,
-                 JournalCommitted, JournalStalled, LinkUp, LinkMessage, LinkWritable, LinkDown,
-                 ArtifactPrepared, PortsChecked, ReadinessChanged, LogTailRead, LogRead, TimerDue>;
+using Event = std::variant<DriverUp, DriverDown, ProcessStarted, ProcessExited, FencesSet,
+                           FoldersRemoved, UsageSampled, JournalCommitted, JournalStalled, LinkUp,
+                           LinkMessage, LinkWritable, LinkDown, ArtifactPrepared, PortsChecked,
+                           ReadinessChanged, LogTailRead, LogRead, TimerDue>;
 
 }  // namespace appsup::agent

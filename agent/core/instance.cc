@@ -42,11 +42,13 @@ void Instance::Enter(Phase phase, Turn& turn, std::string message) {
   token_ = 0;
   waits_for_release_ = false;
   waits_for_driver_ = false;
+  waits_for_lease_ = false;
   if (phase != Phase::kRunning) ready_ = false;
   turn.report = true;
 }
 
 void Instance::Assign(const api::Assignment& newer, Turn& turn) {
+  const bool was_fenced = assignment().fenced();
   const bool same_nonce = newer.restart_nonce() == assignment().restart_nonce();
   api::AppSpec old_spec = spec();
   *record_.mutable_assignment() = newer;
@@ -63,7 +65,44 @@ void Instance::Assign(const api::Assignment& newer, Turn& turn) {
     artifact_problem_.clear();
     phase_ = Phase::kNew;
   }
+  if (assignment().fenced() && !was_fenced && HasProcess()) AskFence(turn);
+  if (!assignment().fenced() && waits_for_lease_) phase_ = Phase::kNew;
+  // One that is to end keeps its fence to the last.
+  const bool runs_on = assignment().desired() == api::DESIRED_STATE_RUN;
+  if (!assignment().fenced() && was_fenced && HasProcess() && runs_on) LiftFence(turn);
   Reconcile(turn);
+}
+
+// Made anew, after the journal was lost: it had attempts, and nothing of them is left here.
+void Instance::GoOnAfterLoss(Turn& turn) {
+  const int64_t known = assignment().known_attempt();
+  if (record_.attempt() >= known) return;
+  record_.set_attempt(known);
+  turn.persist = true;
+  if (assignment().setup() && assignment().desired() == api::DESIRED_STATE_RUN) {
+    SetupUnknown("this node has lost what it knew of it", turn);
+  }
+}
+
+// The journal knows nothing of this attempt, which ran, or runs, what is wanted.
+void Instance::TakeOver(int64_t attempt) {
+  record_.set_attempt(attempt);
+  record_.clear_rest();
+  record_.clear_open();
+  record_.mutable_open()->set_spec_digest(wanted_digest_);
+  record_.mutable_open()->set_restart_nonce(assignment().restart_nonce());
+  if (record_.ports().empty()) {
+    for (const api::Port& port : spec().ports()) {
+      if (port.number() != 0) (*record_.mutable_ports())[port.name()] = port.number();
+    }
+  }
+}
+
+void Instance::GoOnAfter(int64_t attempt, Turn& turn) {
+  if (attempt <= std::max(record_.attempt(), assignment().known_attempt())) return;
+  record_.mutable_assignment()->set_known_attempt(attempt);
+  if (!record_.has_open()) record_.set_attempt(attempt);
+  turn.persist = turn.report = true;
 }
 
 void Instance::Adopt(const Finding& finding, Turn& turn) {
@@ -73,11 +112,12 @@ void Instance::Adopt(const Finding& finding, Turn& turn) {
   switch (finding.fate) {
     case Fate::kNone:
       if (first) {
-        unasked_ = record_.attempt() > 0 && !record_.has_rest();
+        unasked_ = record_.attempt() > 0 && !record_.has_rest() && !record_.ended_by_fence();
         phase_ = record_.removed() ? Phase::kRemoved
                                    : (record_.has_rest() ? Phase::kResting : Phase::kNew);
         message_ = record_.rest().message();
         turn.report = true;
+        GoOnAfterLoss(turn);
       } else if (waits_for_driver_) {
         phase_ = Phase::kNew;
       } else if (phase_ == Phase::kRemoving) {
@@ -85,23 +125,24 @@ void Instance::Adopt(const Finding& finding, Turn& turn) {
       }
       break;
     case Fate::kNewer:
-      record_.set_attempt(finding.process.id.attempt);
-      record_.mutable_open()->set_spec_digest(wanted_digest_);
-      record_.mutable_open()->set_restart_nonce(assignment().restart_nonce());
-      record_.clear_rest();
-      [[fallthrough]];
+      TakeOver(finding.process.id.attempt);
+      Running(finding.process.started, turn);
+      AlignFence(finding.process.fenced, turn);
+      break;
     case Fate::kRunning:
-      if (phase_ == Phase::kUnadopted || phase_ == Phase::kSpawning ||
-          finding.fate == Fate::kNewer) {
+      if (phase_ == Phase::kUnadopted || phase_ == Phase::kSpawning) {
         Running(finding.process.started, turn);
       } else if (phase_ == Phase::kStopping) {
         Stop(turn);
       }
+      AlignFence(finding.process.fenced, turn);
       break;
     case Fate::kExited: {
+      const bool newer = finding.exited.id.attempt > record_.attempt();
       const absl::Duration started = absl::Microseconds(record_.open().start_boot_micros());
-      turn.effects.push_back(AckExit{IdOf(record_)});
-      Ended(ToProto(finding.exit), turn.now.boot - started, turn);
+      if (newer) TakeOver(finding.exited.id.attempt);
+      turn.effects.push_back(AckExit{finding.exited.id});
+      Ended(finding.exited.exit, newer ? absl::ZeroDuration() : turn.now.boot - started, turn);
       break;
     }
     case Fate::kNotStarted:

@@ -47,6 +47,11 @@ class Instance {
   void OnReadiness(const ReadinessChanged& event, Turn& turn);
   void OnLogTail(const LogTailRead& event, Turn& turn);
   void OnUsage(const ProcessUsage& usage, Turn& turn);
+  // A lease was granted. Only where HeedsLease.
+  void OnLease(Turn& turn);
+  void OnFenceSet(const ProcessId& id, Turn& turn);
+  // The entry knows of attempts up to this one, whatever the journal knows.
+  void GoOnAfter(int64_t attempt, Turn& turn);
   // Another instance released something that this one may wait for.
   void OnReleased(Turn& turn);
   // `deadline` has come.
@@ -56,6 +61,7 @@ class Instance {
   absl::Duration deadline() const { return deadline_; }
   bool WaitsForToken(uint64_t token) const { return token != 0 && token == token_; }
   uint64_t token() const { return token_; }
+  bool HeedsLease() const { return assignment().fenced() || fence_.held; }
   bool waits_for_release() const { return waits_for_release_; }
   // The last lines are being read: its status is told with them, not before.
   bool waits_for_log_tail() const { return waits_for_log_tail_; }
@@ -84,7 +90,16 @@ class Instance {
     kRemoved,
   };
 
+  // What is known of the fence of its process, which the driver holds.
+  struct FenceState {
+    std::optional<Fence> started;  // Went with the newest Start.
+    std::optional<Fence> asked;    // The newest that was asked for.
+    bool held = false;             // The driver confirmed one.
+  };
+
   // instance.cc: what to do next.
+  void TakeOver(int64_t attempt);
+  void GoOnAfterLoss(Turn& turn);
   void Reconcile(Turn& turn);
   void ReconcileRun(Turn& turn);
   void Stop(Turn& turn);
@@ -99,6 +114,7 @@ class Instance {
   // instance_prepare.cc: everything before a process.
   void Prepare(Turn& turn);
   void Claim(Turn& turn);
+  absl::Status ClaimSlot(Turn& turn);
   absl::Status ClaimAll(Turn& turn, std::vector<PortToCheck>* check);
   void Spawn(Turn& turn);
   void SendStart(Turn& turn);
@@ -110,14 +126,23 @@ class Instance {
 
   // instance_process.cc: from a process's start to its end.
   void Running(const Started& started, Turn& turn);
-  void Ended(appsupervisor::v1::Exit exit, absl::Duration uptime, Turn& turn);
+  void Ended(const ProcessExit& exit, absl::Duration uptime, Turn& turn);
   void SetupEnded(Turn& turn);
-  void NotStarted(const std::string& problem, Turn& turn);
+  void SetupUnknown(const std::string& why, Turn& turn);
+  void NotStarted(const absl::Status& status, Turn& turn);
   void Crashed(bool success, absl::Duration uptime, const std::string& sentence, Turn& turn);
   void Lost(const Finding& finding, Turn& turn);
   void StartCheckIfAny(Turn& turn);
   void StopCheckIfAny(Turn& turn);
   bool HasCheck() const;
+
+  // instance_fence.cc.
+  bool HasProcess() const;
+  void AlignFence(bool held, Turn& turn);
+  void AskFence(Turn& turn);
+  void LiftFence(Turn& turn);
+  void EndedByFence(Turn& turn);
+  bool FencePast(const absl::Status& refusal, const Turn& turn) const;
 
   // instance_report.cc.
   void AddConditions(const NodeContext& node, appsupervisor::v1::InstanceStatus* status) const;
@@ -138,6 +163,8 @@ class Instance {
   absl::Duration failing_since_;                     // The first of these failures.
   bool waits_for_release_ = false;  // While waiting: another instance holds what it needs.
   bool waits_for_driver_ = false;
+  bool waits_for_lease_ = false;
+  FenceState fence_;
   bool waits_for_log_tail_ = false;
   bool unasked_ = false;    // The next start is a restart that nobody asked for.
   bool timed_out_ = false;  // Setup: it was stopped because its time was over.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/core/fence.h"
 #include "agent/core/instance.h"
 #include "agent/core/restart_policy.h"
 #include "agent/core/sentence.h"
@@ -95,6 +96,7 @@ absl::Status Instance::ClaimAll(Turn& turn, std::vector<PortToCheck>* check) {
   Claims& claims = turn.node.claims;
   const std::string name = ShortName(assignment());
   const std::string data = DataFolder(turn.node.options, assignment());
+  if (absl::Status status = ClaimSlot(turn); !status.ok()) return status;
   if (!data.empty() && !assignment().setup()) {
     if (absl::Status status = claims.ClaimFolder(data, uid(), name); !status.ok()) return status;
   }
@@ -116,6 +118,23 @@ absl::Status Instance::ClaimAll(Turn& turn, std::vector<PortToCheck>* check) {
   }
   record_.mutable_ports()->swap(numbers);
   turn.persist = true;
+  return absl::OkStatus();
+}
+
+// Old and new of a slot may run side by side, but not if they are fenced, nor while nobody knows
+// what a catalog that may be foreign thinks of the one that runs.
+absl::Status Instance::ClaimSlot(Turn& turn) {
+  Claims& claims = turn.node.claims;
+  const std::string slot = SlotKey(assignment());
+  const bool guarded = !turn.node.guard.empty();
+  if (guarded && turn.node.stranger_apps.contains(assignment().app_uid())) {
+    return absl::FailedPreconditionError(
+        "waits for a process of the same app that this node knows nothing else of");
+  }
+  if (guarded || (assignment().fenced() && !assignment().setup())) {
+    if (absl::Status status = claims.CheckSlotIsFree(slot, uid()); !status.ok()) return status;
+  }
+  if (!assignment().setup()) claims.EnterSlot(slot, uid(), ShortName(assignment()));
   return absl::OkStatus();
 }
 
@@ -148,16 +167,29 @@ void Instance::Spawn(Turn& turn) {
     waits_for_driver_ = true;
     return;
   }
+  if (assignment().fenced() && !CanFence(turn.node.driver)) {
+    Wait(turn, absl::InfiniteDuration(), kCannotFence);
+    waits_for_driver_ = true;
+    return;
+  }
+  const absl::Status lease =
+      assignment().fenced() ? MayStartFenced(turn.node, spec(), turn.now) : absl::OkStatus();
+  if (!lease.ok()) {
+    Wait(turn, absl::InfiniteDuration(), std::string(lease.message()));
+    waits_for_lease_ = true;
+    return;
+  }
   preparation_failures_ = 0;
   timed_out_ = false;
   waits_for_log_tail_ = false;
   auto* open = record_.mutable_open();
   // An attempt that the driver never confirmed is not counted twice: Start may be repeated.
   if (open->boot_id().empty()) {
-    record_.set_attempt(record_.attempt() + 1);
+    record_.set_attempt(std::max(record_.attempt(), assignment().known_attempt()) + 1);
     if (unasked_) record_.set_restarts(record_.restarts() + 1);
   }
   unasked_ = false;
+  record_.clear_ended_by_fence();
   record_.clear_rest();
   open->set_boot_id(turn.node.options.boot_id);
   open->set_spec_digest(wanted_digest_);
@@ -168,8 +200,10 @@ void Instance::Spawn(Turn& turn) {
 
 void Instance::SendStart(Turn& turn) {
   Enter(Phase::kSpawning, turn, "process is being started");
-  turn.effects.push_back(
-      StartProcess{MakeStartRequest(turn.node.options, turn.node.node, record_)});
+  StartRequest request = MakeStartRequest(turn.node.options, turn.node.node, record_);
+  if (assignment().fenced()) request.fence = FenceNow(turn.node, spec(), turn.now);
+  fence_ = {request.fence, request.fence, request.fence.has_value()};
+  turn.effects.push_back(StartProcess{std::move(request)});
 }
 
 void Instance::CancelPreparation(Turn& turn) {

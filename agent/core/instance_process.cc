@@ -54,19 +54,24 @@ void Instance::OnStarted(const ProcessStarted& event, Turn& turn) {
   }
   if (event.result.ok()) {
     Running(*event.result, turn);
+    AlignFence(fence_.started.has_value(), turn);
     Reconcile(turn);
     return;
   }
   turn.effects.push_back(AckExit{event.id});
-  NotStarted(std::string(event.result.status().message()), turn);
+  NotStarted(event.result.status(), turn);
   Reconcile(turn);
 }
 
-void Instance::NotStarted(const std::string& problem, Turn& turn) {
+void Instance::NotStarted(const absl::Status& status, Turn& turn) {
+  const std::string problem(status.message());
+  const bool too_late = FencePast(status, turn);
+  fence_ = {};
   record_.clear_open();
   record_.clear_log_tail();
   turn.persist = true;
   phase_ = Phase::kNew;
+  if (too_late) return;  // Nobody's fault: it waits for the next lease.
   if (assignment().setup()) {
     GiveUpSetup(turn, problem);
   } else if (assignment().desired() == api::DESIRED_STATE_RUN) {
@@ -93,6 +98,9 @@ void Instance::Running(const Started& started, Turn& turn) {
   if (!data.empty() && !assignment().setup()) {
     turn.node.claims.ClaimFolder(data, uid(), assignment().name()).IgnoreError();
   }
+  if (!assignment().setup()) {
+    turn.node.claims.EnterSlot(SlotKey(assignment()), uid(), assignment().name());
+  }
   prepared_digest_ = open->spec_digest();
   start_failure_ = absl::InfinitePast();
   Enter(Phase::kRunning, turn);
@@ -110,14 +118,15 @@ void Instance::OnExited(const ProcessExited& event, Turn& turn) {
   turn.effects.push_back(AckExit{event.id});
   if (!record_.has_open() || event.id != IdOf(record_)) return;
   const absl::Duration started = absl::Microseconds(record_.open().start_boot_micros());
-  Ended(ToProto(event.exit), turn.now.boot - started, turn);
+  Ended(event.exit, turn.now.boot - started, turn);
   Reconcile(turn);
 }
 
-void Instance::Ended(api::Exit exit, absl::Duration uptime, Turn& turn) {
+void Instance::Ended(const ProcessExit& exit, absl::Duration uptime, Turn& turn) {
   StopCheckIfAny(turn);
   const bool asked = record_.open().stopping() || phase_ == Phase::kStopping;
-  *record_.mutable_last_exit() = std::move(exit);
+  *record_.mutable_last_exit() = ToProto(exit);
+  fence_ = {};
   record_.clear_open();
   record_.clear_log_tail();
   turn.persist = turn.report = true;
@@ -125,6 +134,7 @@ void Instance::Ended(api::Exit exit, absl::Duration uptime, Turn& turn) {
   phase_ = Phase::kNew;
   deadline_ = absl::InfiniteDuration();
   const bool success = Succeeded(record_.last_exit());
+  if (exit.by_fence && !asked) return EndedByFence(turn);
   if (!success && (!asked || timed_out_)) {
     turn.effects.push_back(ReadLogTail{uid(), record_.attempt()});
     waits_for_log_tail_ = true;
@@ -134,6 +144,12 @@ void Instance::Ended(api::Exit exit, absl::Duration uptime, Turn& turn) {
   } else if (!asked && assignment().desired() == api::DESIRED_STATE_RUN) {
     Crashed(success, uptime, ExitSentence(record_.last_exit()), turn);
   }
+}
+
+void Instance::SetupUnknown(const std::string& why, Turn& turn) {
+  record_.mutable_last_exit()->set_unknown(true);
+  Settle(turn, api::INSTANCE_STATE_FAILED, absl::StrCat("the outcome of setup is unknown: ", why),
+         false);
 }
 
 void Instance::SetupEnded(Turn& turn) {
@@ -184,6 +200,7 @@ void Instance::Lost(const Finding& finding, Turn& turn) {
   exit.set_unknown(true);
   *exit.mutable_time() = ToProto(turn.now.wall);
   *record_.mutable_last_exit() = exit;
+  fence_ = {};
   record_.clear_open();
   record_.clear_log_tail();
   turn.persist = turn.report = true;
@@ -191,9 +208,7 @@ void Instance::Lost(const Finding& finding, Turn& turn) {
   const std::string why = rebooted ? "ended when the machine was restarted; exit code unknown"
                                    : "ended while nobody watched; exit code unknown";
   if (assignment().setup()) {
-    Settle(turn, api::INSTANCE_STATE_FAILED,
-           absl::StrCat("the outcome of setup is unknown: it ", why), false);
-    return;
+    return SetupUnknown(absl::StrCat("it ", why), turn);
   }
   if (asked || assignment().desired() != api::DESIRED_STATE_RUN) return;
   if (rebooted && RulesOf(spec().restart()).policy != api::RESTART_POLICY_NEVER) {

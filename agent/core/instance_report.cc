@@ -116,6 +116,7 @@ api::InstanceStatus Instance::Status(const NodeContext& node) const {
     endpoint->set_address(absl::StrCat(is_v6 ? "[" : "", node.options.address, is_v6 ? "]" : "",
                                        ":", number->second));
   }
+  status.set_fenced(assignment().fenced() && (fence_.held || !record_.has_open()));
   if (!record_.has_open()) *status.mutable_log_tail() = record_.log_tail();
   AddConditions(node, &status);
   return status;

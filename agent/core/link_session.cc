@@ -1,6 +1,7 @@
 #include "agent/core/link_session.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/status.h"
@@ -47,6 +48,7 @@ void LinkSession::Down() {
   unanswered_since_ = absl::InfiniteDuration();
   writing_since_ = absl::InfiniteDuration();
   heartbeat_ = 0;
+  heartbeats_.clear();
   commands_.clear();
 }
 
@@ -109,12 +111,17 @@ void LinkSession::SetUsage(const api::ResourceTotals& usage) {
   usage_changed_ = true;
 }
 
-void LinkSession::Granted(const api::LeaseGranted& granted, const Moment& now) {
+absl::Duration LinkSession::Granted(const api::LeaseGranted& granted, const Moment& now) {
   if (granted.has_heartbeat_period()) {
     heartbeat_period_ = DurationOr(granted.heartbeat_period(), heartbeat_period_);
     next_heartbeat_ = std::min(next_heartbeat_, now.boot + heartbeat_period_);
   }
   unanswered_since_ = granted.number() == heartbeat_ ? absl::InfiniteDuration() : now.boot;
+  const auto sent = heartbeats_.find(granted.number());
+  if (sent == heartbeats_.end()) return -absl::InfiniteDuration();
+  const absl::Duration end = sent->second + lease_;
+  heartbeats_.erase(heartbeats_.begin(), std::next(sent));
+  return end;
 }
 
 bool LinkSession::BeginCommand(int64_t id) {
@@ -185,6 +192,8 @@ bool LinkSession::NextHeartbeat(const Moment& now, Request* request) {
   if (std::exchange(usage_changed_, false)) *heartbeat->mutable_usage() = usage_;
   next_heartbeat_ = now.boot + heartbeat_period_;
   unanswered_since_ = std::min(unanswered_since_, now.boot);
+  heartbeats_[heartbeat_] = now.boot;
+  if (heartbeats_.size() > kMaxHeartbeats) heartbeats_.erase(heartbeats_.begin());
   return true;
 }
 

@@ -27,6 +27,7 @@ class LinkSession {
  public:
   // Commands of one session that are not answered yet.
   static constexpr size_t kMaxCommands = 256;
+  static constexpr size_t kMaxHeartbeats = 64;  // Without an answer; older ones earn no lease.
   static constexpr size_t kMaxCompleteBytes = size_t{256} << 20;  // Of one COMPLETE set.
 
   explicit LinkSession(const CoreOptions& options) : options_(options) {}
@@ -48,7 +49,10 @@ class LinkSession {
   void Applied(appsupervisor::v1::AssignmentsApplied applied, uint64_t needed_index);
   // The node's usage changed.
   void SetUsage(const appsupervisor::v1::ResourceTotals& usage);
-  void Granted(const appsupervisor::v1::LeaseGranted& granted, const Moment& now);
+  // The boot time at which the granted lease ends; the infinite past if it answers no heartbeat of
+  // this session.
+  absl::Duration Granted(const appsupervisor::v1::LeaseGranted& granted, const Moment& now);
+  absl::Duration lease() const { return lease_; }
   // False if it is open already, or too many are; then it is answered, or ignored.
   bool BeginCommand(int64_t id);
   void DropCommand(int64_t id) { commands_.erase(id); }
@@ -103,6 +107,7 @@ class LinkSession {
   absl::Duration unanswered_since_ = absl::InfiniteDuration();
   absl::Duration writing_since_ = absl::InfiniteDuration();
   int64_t heartbeat_ = 0;
+  std::map<int64_t, absl::Duration> heartbeats_;  // When those without an answer were sent.
   appsupervisor::v1::ResourceTotals usage_;
   bool usage_changed_ = false;
 

@@ -1,5 +1,6 @@
 #include "agent/core/report_book.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "google/protobuf/util/message_differencer.h"
@@ -18,6 +19,17 @@ void ReportBook::Report(api::InstanceStatus status, uint64_t needed_index) {
   status.set_sequence(++sequence_);
   unsent_.insert(status.uid());
   entry = {std::move(status), needed_index, false};
+}
+
+bool ReportBook::GoOnAfter(const std::string& uid, int64_t sequence) {
+  const bool behind = sequence > sequence_;
+  sequence_ = std::max(sequence_, sequence);
+  const auto it = entries_.find(uid);
+  if (it == entries_.end() || it->second.status.sequence() >= sequence) return behind;
+  it->second.status.set_sequence(++sequence_);
+  it->second.acknowledged = false;
+  unsent_.insert(uid);
+  return behind;
 }
 
 void ReportBook::SessionStarted(bool all) {

@@ -16,11 +16,17 @@ namespace appsup::agent {
 // agent: the upper half is the count of its starts. Core thread only. Promise 6.
 class ReportBook {
  public:
-  explicit ReportBook(int64_t start_count) : sequence_(start_count << 32) {}
+  static constexpr int kStartCountShift = 32;
+
+  explicit ReportBook(int64_t start_count) : sequence_(start_count << kStartCountShift) {}
 
   // Replaces what was known of the instance, and gives it a sequence. It may be sent once the
   // journal is durable up to `needed_index`. Nothing happens if it says what was said before.
   void Report(appsupervisor::v1::InstanceStatus status, uint64_t needed_index);
+
+  // The entry has reports of the instance up to this sequence, whatever the journal knows: the next
+  // ones are newer. True if this agent had not come so far.
+  bool GoOnAfter(const std::string& uid, int64_t sequence);
 
   // A session begins: everything that is not acknowledged is sent again; `all`: everything.
   void SessionStarted(bool all);

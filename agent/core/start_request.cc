@@ -45,6 +45,9 @@ void AddIdentity(const CoreOptions& options, const std::string& node, const Inst
   (*env)["APPSUP_ADDRESS"] = options.address;
   const std::string data = DataFolder(options, assignment);
   if (!data.empty()) (*env)["APPSUP_DATA_DIR"] = data;
+  if (assignment.fenced() && assignment.fence_token() != 0) {
+    (*env)["APPSUP_FENCE_TOKEN"] = absl::StrCat(assignment.fence_token());
+  }
 }
 
 ProcessLimits LimitsOf(const api::Resources& resources) {

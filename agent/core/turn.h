@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,12 @@ struct NodeContext {
   bool driver_up = false;
   std::string driver_message;  // Why it is not up: a sentence.
   DriverDescription driver;    // As of the last DriverUp.
+  // Boot time of the end of the newest lease; one that was granted to an earlier agent process
+  // counts for nothing. And how long it is.
+  absl::Duration lease_end = -absl::InfiniteDuration();
+  absl::Duration lease;
+  std::string guard;                    // The freshness guard is latched: why. Empty: it is not.
+  std::set<std::string> stranger_apps;  // Apps with processes of instances that are not held.
   Claims claims;
   SeededRandom random;
   uint64_t last_token = 0;
@@ -35,9 +42,10 @@ struct Turn {
   NodeContext& node;
   const Moment& now;
 
-  std::vector<Effect> effects;  // In order; those that act wait for the record to be durable.
-  bool persist = false;         // The record changed.
-  bool report = false;          // The status changed.
+  std::vector<Effect> effects;      // In order; those that act wait for the record to be durable.
+  std::vector<FenceChange> fences;  // These wait for nothing.
+  bool persist = false;             // The record changed.
+  bool report = false;              // The status changed.
 
   uint64_t NextToken() { return ++node.last_token; }
 };

@@ -1,5 +1,7 @@
 #include "tests/fake/agent_world.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "common/check.h"
 
@@ -18,6 +20,9 @@ AgentWorld::AgentWorld() {
   options.data_dir = "/state/data";
   options.log_dir = "/state/logs";
   options.seed = 7;
+  welcome.set_node("n1");
+  welcome.mutable_lease()->set_seconds(10);
+  welcome.mutable_heartbeat_period()->set_seconds(3);
 }
 
 AgentWorld::~AgentWorld() = default;
@@ -31,6 +36,7 @@ void AgentWorld::KillAgent() {
   core.reset();
   pending_.clear();
   uncommitted_.clear();
+  unsent_fences_.clear();
   timer_.reset();
   driver_connected = false;
   connection = 0;
@@ -44,16 +50,39 @@ void AgentWorld::Reboot() {
   now.boot = absl::Seconds(20);
 }
 
+void AgentWorld::LoseJournal() { durable = {}; }
+
+void AgentWorld::TearJournal() { durable = before_last_; }
+
+void AgentWorld::KillKeeper() {
+  DisconnectDriver();
+  std::vector<ProcessId> fenced;
+  for (const auto& [id, process] : processes) {
+    if (process.fence) fenced.push_back(id);
+  }
+  for (const ProcessId& id : fenced) {
+    End(id, 0, 9, true);
+  }
+}
+
 void AgentWorld::ConnectDriver() {
   driver_connected = true;
   DriverUp up;
-  up.description = {"process", {"cpu", "memory"}, "pids: no cgroup", "0.1"};
+  up.description = {"process", enforces, "pids: no cgroup", "0.1"};
   for (const auto& [id, process] : processes) {
-    up.inventory.running.push_back(
-        {id, process.request.app_uid, {static_cast<pid_t>(process.pid), process.start_time}});
+    up.inventory.running.push_back({id,
+                                    process.request.app_uid,
+                                    {static_cast<pid_t>(process.pid), process.start_time},
+                                    process.fence.has_value()});
   }
   for (const auto& [id, exit] : exits) up.inventory.exits.push_back({id, exit});
-  Handle(std::move(up));
+  SetFences kept;
+  for (const auto& [id, fence] : std::exchange(unsent_fences_, {})) {
+    kept.changes.push_back({id, fence});
+  }
+  pending_.push_back(std::move(up));
+  if (!kept.changes.empty()) Perform(kept);
+  Drain();
 }
 
 void AgentWorld::DisconnectDriver() {
@@ -83,10 +112,15 @@ void AgentWorld::Drain() {
 
 void AgentWorld::Advance(absl::Duration by) {
   const absl::Duration until = now.boot + by;
-  while (timer_ && *timer_ <= until) {
-    const absl::Duration step = std::max(absl::ZeroDuration(), *timer_ - now.boot);
+  for (;;) {
+    const absl::Duration timer = timer_.value_or(absl::InfiniteDuration());
+    const absl::Duration next = std::min(timer, NextFence());
+    if (next > until) break;
+    const absl::Duration step = std::max(absl::ZeroDuration(), next - now.boot);
     now.boot += step;
     now.wall += step;
+    ActOnFences();
+    if (timer > next) continue;
     timer_.reset();
     Handle(TimerDue{});
   }
@@ -98,6 +132,7 @@ void AgentWorld::Perform(Effect& effect) {
   if (const auto* it = std::get_if<WriteJournal>(&effect)) return Perform(*it);
   if (const auto* it = std::get_if<SendMessage>(&effect)) return Perform(*it);
   if (const auto* it = std::get_if<StartProcess>(&effect)) return Perform(*it);
+  if (const auto* it = std::get_if<SetFences>(&effect)) return Perform(*it);
   if (const auto* it = std::get_if<StopProcess>(&effect)) {
     const auto process = processes.find(it->id);
     if (process == processes.end()) return;
@@ -134,6 +169,7 @@ void AgentWorld::Perform(const WriteJournal& write) {
 }
 
 void AgentWorld::Commit(const WriteJournal& write) {
+  before_last_ = durable;
   for (const JournalPut& row : write.rows) {
     auto& table = row.table == JournalTable::kNode
                       ? durable.node
@@ -161,17 +197,74 @@ void AgentWorld::Perform(const StartProcess& start) {
     pending_.push_back(ProcessStarted{id, absl::NotFoundError(start_error)});
     return;
   }
-  const auto [it, fresh] = processes.try_emplace(id);
+  const std::optional<Fence>& fence = start.request.fence;
+  const bool fresh = !processes.contains(id);
+  if (fresh && fence && fence->deadline - fence->stop_before <= now.boot) {
+    pending_.push_back(ProcessStarted{id, absl::FailedPreconditionError("the fence has run out")});
+    return;
+  }
+  const auto it = processes.try_emplace(id).first;
   if (fresh) {
     ++started;
-    it->second = {start.request, ++last_pid_, now.boot};
+    it->second = {start.request, ++last_pid_, now.boot, false, fence};
   }
   pending_.push_back(
       ProcessStarted{id, Started{static_cast<pid_t>(it->second.pid), it->second.start_time}});
 }
 
-void AgentWorld::End(ProcessId id, int code, int signal) {
+void AgentWorld::RunStranger(const ProcessId& id, const std::string& app_uid,
+                             std::optional<Fence> fence) {
+  StartRequest request;
+  request.id = id;
+  request.app_uid = app_uid;
+  processes[id] = {std::move(request), ++last_pid_, now.boot, false, std::move(fence)};
+}
+
+void AgentWorld::Perform(const SetFences& set) {
+  FencesSet answer;
+  for (const FenceChange& change : set.changes) {
+    if (!driver_connected) {
+      unsent_fences_[change.id] = change.fence;
+      continue;
+    }
+    const auto it = processes.find(change.id);
+    if (change.fence) answer.ids.push_back(change.id);
+    if (it == processes.end()) continue;
+    std::optional<Fence>& fence = it->second.fence;
+    if (!change.fence || !fence || fence->deadline < change.fence->deadline) fence = change.fence;
+  }
+  if (confirms && !answer.ids.empty()) pending_.push_back(std::move(answer));
+}
+
+absl::Duration AgentWorld::NextFence() const {
+  absl::Duration next = absl::InfiniteDuration();
+  for (const auto& [id, process] : processes) {
+    if (!process.fence) continue;
+    const absl::Duration stop = process.fence->deadline - process.fence->stop_before;
+    next = std::min(next, process.fence_reached ? process.fence->deadline : stop);
+  }
+  return next;
+}
+
+void AgentWorld::ActOnFences() {
+  std::vector<std::pair<ProcessId, int>> ended;
+  for (auto& [id, process] : processes) {
+    if (!process.fence) continue;
+    process.fence_reached |= now.boot >= process.fence->deadline - process.fence->stop_before;
+    if (process.fence_reached && stops) {
+      ended.push_back({id, process.request.stop_signal});
+    } else if (now.boot >= process.fence->deadline) {
+      ended.push_back({id, 9});
+    }
+  }
+  for (const auto& [id, signal] : ended) End(id, 0, signal, true);
+  if (core != nullptr) Drain();
+}
+
+void AgentWorld::End(ProcessId id, int code, int signal, bool by_fence) {
   ProcessExit exit;
+  const auto process = processes.find(id);
+  exit.by_fence = by_fence || (process != processes.end() && process->second.fence_reached);
   exit.code = code;
   exit.signal = signal;
   exit.time = now.wall;
@@ -215,10 +308,14 @@ void AgentWorld::Welcome(const std::string& with_timeline, int64_t with_epoch) {
   timeline = with_timeline;
   epoch = with_epoch;
   api::ConnectResponse message;
+  *message.mutable_welcome() = welcome;
   message.mutable_welcome()->set_session_secret(absl::StrCat("secret", connection));
-  message.mutable_welcome()->set_node("n1");
-  message.mutable_welcome()->mutable_lease()->set_seconds(10);
-  message.mutable_welcome()->mutable_heartbeat_period()->set_seconds(3);
+  Say(std::move(message));
+}
+
+void AgentWorld::Grant() {
+  api::ConnectResponse message;
+  message.mutable_lease_granted()->set_number(last_heartbeat_);
   Say(std::move(message));
 }
 
@@ -240,6 +337,7 @@ void AgentWorld::Assign(std::vector<api::Assignment> assignments) {
   set.set_type(api::ASSIGNMENTS_TYPE_INCREMENTAL);
   set.set_base(version);
   set.set_version(++version);
+  if (position) *set.mutable_position() = *position;
   for (api::Assignment& assignment : assignments) *set.add_assignments() = std::move(assignment);
   Say(std::move(message));
 }
@@ -248,6 +346,7 @@ void AgentWorld::Perform(const SendMessage& send) {
   if (send.connection != connection) return;
   received.push_back(*send.message);
   if (writable) pending_.push_back(LinkWritable{connection});
+  if (send.message->has_heartbeat()) last_heartbeat_ = send.message->heartbeat().number();
   if (send.message->has_heartbeat() && grants) {
     auto grant = std::make_shared<api::ConnectResponse>();
     grant->set_timeline(timeline);
@@ -267,6 +366,27 @@ void AgentWorld::Perform(const SendMessage& send) {
     entry->set_sequence(status.sequence());
   }
   if (acks) pending_.push_back(LinkMessage{connection, std::move(ack)});
+}
+
+api::Hello AgentWorld::LastHello() const {
+  for (auto it = received.rbegin(); it != received.rend(); ++it) {
+    if (it->has_hello()) return it->hello();
+  }
+  return {};
+}
+
+api::AssignmentsApplied AgentWorld::LastApplied() const {
+  for (auto it = received.rbegin(); it != received.rend(); ++it) {
+    if (it->has_assignments_applied()) return it->assignments_applied();
+  }
+  return {};
+}
+
+appsupervisor::agent::v1::NodeRecord AgentWorld::DurableNode() const {
+  appsupervisor::agent::v1::NodeRecord record;
+  const auto it = durable.node.find("node");
+  if (it != durable.node.end()) record.ParseFromString(it->second);
+  return record;
 }
 
 api::InstanceStatus AgentWorld::StatusOf(const std::string& uid) const {

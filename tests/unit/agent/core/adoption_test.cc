@@ -161,11 +161,10 @@ TEST_CASE("adoption: with a lost journal a running process is left alone and nam
     CHECK(world.StatusOf("a").attempt() == 1);
     CHECK(world.StatusOf("a").state() == api::INSTANCE_STATE_RUNNING);
   }
-  SECTION("the entry does not know it: REMOVE ends it") {
+  SECTION("the entry does not know it: that ends nothing") {
     world.Assign(With(RunAssignment("a"), api::DESIRED_STATE_REMOVE, 1));
     world.Advance(absl::Seconds(1));
-    CHECK_FALSE(world.Runs("a"));
-    CHECK(world.StatusOf("a").state() == api::INSTANCE_STATE_REMOVED);
+    CHECK(world.Runs("a"));
   }
 }
 
@@ -209,6 +208,30 @@ TEST_CASE("adoption: the table of fates") {
   SECTION("a newer process lives") {
     run(4);
     CHECK(fate() == Fate::kNewer);
+  }
+  SECTION("of several newer ones the newest counts, and the others are stale") {
+    run(5);
+    run(4);
+    exit(6);
+    exit(7);
+    const Finding finding = FindAttempt(record, "boot", InventoryIndex(inventory));
+    CHECK(finding.fate == Fate::kNewer);
+    CHECK(finding.process.id.attempt == 5);
+    CHECK(finding.stale_running.size() == 1);
+    CHECK(finding.stale_exits.size() == 2);
+  }
+  SECTION("a newer one beside the open one") {
+    record.mutable_open()->set_boot_id("boot");
+    run(3);
+    run(4);
+    const Finding finding = FindAttempt(record, "boot", InventoryIndex(inventory));
+    CHECK(finding.fate == Fate::kNewer);
+    REQUIRE(finding.stale_running.size() == 1);
+    CHECK(finding.stale_running[0].attempt == 3);
+  }
+  SECTION("a newer exit") {
+    exit(4);
+    CHECK(fate() == Fate::kExited);
   }
   SECTION("an exit that the journal has") {
     exit(3);

@@ -16,12 +16,6 @@ struct World : AgentWorld {
     ConnectDriver();
     Connect();
   }
-  api::AssignmentsApplied LastApplied() const {
-    for (auto it = received.rbegin(); it != received.rend(); ++it) {
-      if (it->has_assignments_applied()) return it->assignments_applied();
-    }
-    return {};
-  }
   int CountApplied() const {
     return static_cast<int>(std::count_if(received.begin(), received.end(), [](const auto& it) {
       return it.has_assignments_applied();
