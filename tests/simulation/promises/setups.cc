@@ -1,0 +1,149 @@
+// 7: of a setup at most one attempt runs at a time; none after a recorded success; an unknown
+// outcome is never hidden.
+#include <map>
+#include <set>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "appsupervisor/v1/app_service.pb.h"
+#include "tests/simulation/promises/promises.h"
+
+namespace appsup::simulation {
+namespace {
+
+class Setups : public Observer {
+ public:
+  explicit Setups(Scene& scene) : scene_(scene) {}
+
+  void OnStoreReplaced() override { replaced_ = true; }
+
+  void OnReply(const ClientCall& call, const absl::StatusOr<entry::MessagePtr>& reply) override {
+    if (!reply.ok()) return;
+    // An operator has looked and decided; what still runs somewhere is on that decision.
+    if (call.method == "AppService/RetrySetup") {
+      Decided(static_cast<const api::RetrySetupRequest&>(*call.request).name());
+    } else if (call.method == "AppService/AcceptSetup") {
+      Decided(static_cast<const api::AcceptSetupRequest&>(*call.request).name());
+    }
+  }
+
+  void OnTreeStarted(const Tree& tree) override {
+    if (tree.id.kind != agent::ProcessKind::kSetup) return;
+    Attempt& attempt = attempts_[tree.id.instance_uid];
+    if (attempt.starts++ > 0) {
+      return Fail(tree, "was started again", "one start for each attempt of a setup");
+    }
+    if (replaced_) return;
+    for (const auto& [uid, other] : running_) {
+      if (other.app_uid == tree.app_uid && !forgiven_.contains(uid)) {
+        return Fail(tree, absl::StrCat("began while ", uid, " runs on n", other.node + 1),
+                    "one attempt at a time");
+      }
+    }
+    running_[tree.id.instance_uid] = tree;
+    CheckNotDone(tree);
+  }
+
+  void OnTreeEnded(const Tree& tree, const agent::ProcessExit& exit) override {
+    if (tree.id.kind != agent::ProcessKind::kSetup) return;
+    running_.erase(tree.id.instance_uid);
+    Attempt& attempt = attempts_[tree.id.instance_uid];
+    attempt.ended = true;
+    attempt.well = exit.code == 0 && exit.signal == 0 && !exit.unknown;
+  }
+
+  void OnAppRow(const rec::AppRecord* before, const rec::AppRecord* after) override {
+    if (after == nullptr || replaced_) return;
+    for (const auto& [key, setup] : after->setups()) {
+      const rec::SetupRecord* old = nullptr;
+      if (before != nullptr) {
+        const auto found = before->setups().find(key);
+        if (found != before->setups().end()) old = &found->second;
+      }
+      CheckTransition(after->app().name(), old, setup);
+    }
+  }
+
+ private:
+  struct Attempt {
+    int starts = 0;
+    bool ended = false;
+    bool well = false;
+  };
+
+  void Decided(const std::string& app) {
+    const auto row = scene_.disk.durable.apps.find(app);
+    if (row == scene_.disk.durable.apps.end()) return;
+    for (const auto& [uid, tree] : running_) {
+      if (tree.app_uid == row->second.app().uid()) forgiven_.insert(uid);
+    }
+  }
+
+  void CheckNotDone(const Tree& tree) {
+    const auto name = scene_.disk.durable.instance_by_uid.find(tree.id.instance_uid);
+    if (name == scene_.disk.durable.instance_by_uid.end()) return;
+    const std::string app = entry::AppOf(name->second);
+    const auto row = scene_.disk.durable.apps.find(app);
+    const auto revision =
+        scene_.disk.durable.revisions.find(absl::StrCat(app, "/revisions/", tree.revision));
+    if (row == scene_.disk.durable.apps.end() || revision == scene_.disk.durable.revisions.end()) {
+      return;
+    }
+    const auto setup = row->second.setups().find(revision->second.revision().setup_key());
+    if (setup == row->second.setups().end()) return;
+    if (setup->second.state() == api::SETUP_STATE_SUCCEEDED &&
+        !setup->second.message().starts_with("Accepted")) {
+      Fail(tree, "began after its setup had succeeded", "no attempt after a recorded success");
+    }
+  }
+
+  void CheckTransition(const std::string& app, const rec::SetupRecord* before,
+                       const rec::SetupRecord& after) {
+    if (before == nullptr || before->state() == after.state()) return;
+    if (before->state() != api::SETUP_STATE_RUNNING) return;
+    const auto known = attempts_.find(before->instance_uid());
+    const bool began = known != attempts_.end() && known->second.starts > 0;
+    if (after.state() == api::SETUP_STATE_SUCCEEDED &&
+        (!began || !known->second.ended || !known->second.well)) {
+      Hidden(app, "is recorded as a success", "an exit with code 0");
+    }
+    // An agent that was stopped itself may find both, that it ended and that its time is over.
+    const bool timed_out = absl::StrContains(after.message(), "timed out");
+    if (after.state() == api::SETUP_STATE_FAILED && began && known->second.well && !timed_out) {
+      Hidden(app, "is recorded as a failure", "a success: it exited with code 0");
+    }
+    const bool unrecorded = after.state() == api::SETUP_STATE_UNSPECIFIED;
+    if (unrecorded && began && !RetrySafe(app)) {
+      Hidden(app, "is recorded as if it had not begun", "an outcome, or that it is unknown");
+    }
+  }
+
+  bool RetrySafe(const std::string& app) const {
+    const auto row = scene_.disk.durable.apps.find(app);
+    return row != scene_.disk.durable.apps.end() && row->second.app().spec().setup().retry_safe();
+  }
+
+  void Hidden(const std::string& app, const std::string& seen, const std::string& expected) {
+    scene_.world.Fail(7, absl::StrCat("the setup of ", app, " ", seen), expected);
+  }
+
+  void Fail(const Tree& tree, const std::string& seen, const std::string& expected) {
+    scene_.world.Fail(7,
+                      absl::StrCat("setup ", tree.id.instance_uid, " of slot ", tree.slot, " on n",
+                                   tree.node + 1, " ", seen),
+                      expected);
+  }
+
+  Scene& scene_;
+  std::map<std::string, Attempt> attempts_;  // By uid of the instance.
+  std::map<std::string, Tree> running_;
+  std::set<std::string> forgiven_;
+  bool replaced_ = false;  // A catalog that does not know what was done cannot keep this promise.
+};
+
+}  // namespace
+
+std::unique_ptr<Observer> MakeSetups(Scene& scene) { return std::make_unique<Setups>(scene); }
+
+}  // namespace appsup::simulation
