@@ -84,6 +84,7 @@ void WriteNode(CallContext& context, const std::string& name, const std::string&
   record.set_machine_id(request.machine_id());
   record.set_revoked(false);
   record.clear_session_secret_sha256();
+  record.clear_kept_secret_sha256();
   record.clear_guard();  // Its first Hello tells.
   record.clear_accepted_position();
   api::Node& node = *record.mutable_node();

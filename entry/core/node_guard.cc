@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/digest.h"
 #include "entry/core/instance_facts.h"
 #include "entry/core/serialize.h"
 #include "fmt/format.h"
@@ -28,7 +29,8 @@ int64_t EndOfTimeline(const Catalog& catalog, const std::string& timeline) {
 
 // What the node follows, and what this catalog is.
 std::string DescribeHistory(const Catalog& catalog, const std::string& id,
-                            const api::Position& position, const api::Position& stands) {
+                            const api::Position& position, const api::Position& stands,
+                            bool guarded) {
   if (position.catalog_uid().empty()) {
     return fmt::format(
         "Node {} does not know which catalog it followed: its journal was lost. This is catalog {} "
@@ -41,6 +43,12 @@ std::string DescribeHistory(const Catalog& catalog, const std::string& id,
         "index {}.",
         id, Short(position.catalog_uid()), position.log_index(), Short(position.timeline()),
         Short(stands.catalog_uid()), stands.log_index());
+  }
+  if (IsOnHistory(catalog, position) && !guarded) {
+    return fmt::format(
+        "Node {} follows this catalog, {}, up to index {} of {}, but its agent cannot present the "
+        "secret of its last session: its disk was restored or is a copy of another machine's.",
+        id, Short(stands.catalog_uid()), position.log_index(), stands.log_index());
   }
   if (IsOnHistory(catalog, position)) {
     return fmt::format(
@@ -111,9 +119,16 @@ bool IsOnHistory(const Catalog& catalog, const api::Position& position) {
   return end > 0 && position.log_index() < end;
 }
 
+bool KnowsSecret(const rec::NodeRecord& node, const api::Hello& hello) {
+  const std::string digest = Sha256Hex(hello.last_session_secret());
+  return digest == node.session_secret_sha256() || digest == node.kept_secret_sha256();
+}
+
 GuardDecision DecideGuard(const Catalog& catalog, const rec::NodeRecord& node,
                           const api::Hello& hello, const api::Position& stands) {
-  const bool follows = IsOnHistory(catalog, hello.position());
+  const bool met_before = !node.session_secret_sha256().empty();
+  const bool follows =
+      IsOnHistory(catalog, hello.position()) && (!met_before || KnowsSecret(node, hello));
   GuardDecision decision;
   if (!hello.guarded() && (follows || hello.instances().empty())) return decision;
   decision.accepted =
@@ -122,8 +137,8 @@ GuardDecision DecideGuard(const Catalog& catalog, const rec::NodeRecord& node,
   const std::string id = IdOf(node.node().name());
   decision.guard = fmt::format(
       "{} {} Nothing is stopped, changed or removed there until this catalog is accepted: {}.",
-      DescribeHistory(catalog, id, hello.position(), stands), DescribeHeld(catalog, id, hello),
-      AcceptCommand(id));
+      DescribeHistory(catalog, id, hello.position(), stands, hello.guarded()),
+      DescribeHeld(catalog, id, hello), AcceptCommand(id));
   return decision;
 }
 

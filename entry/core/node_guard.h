@@ -19,6 +19,9 @@ struct GuardDecision {
 // The position lies on this catalog's own history.
 bool IsOnHistory(const Catalog& catalog, const api::Position& position);
 
+// It presents the secret of the node's last session, or the last one that it can have kept.
+bool KnowsSecret(const rec::NodeRecord& node, const api::Hello& hello);
+
 // `stands`: where the catalog stands. `node` is as it was before this Hello.
 GuardDecision DecideGuard(const Catalog& catalog, const rec::NodeRecord& node,
                           const api::Hello& hello, const api::Position& stands);

@@ -100,6 +100,7 @@ class Judge {
                              "copy may still run there.",
                              instance.node()));
     report_.changed = true;
+    ground_.dirty.Node("nodes/" + instance.node());  // For the brake.
     const bool remove = proven && instance.desired() == api::DESIRED_STATE_RUN && !instance.setup();
     if (remove) SetDesired(ground_, name, api::DESIRED_STATE_REMOVE);
   }

@@ -66,7 +66,7 @@ class NodeReconciler {
         guarded != (status.state() == api::NODE_STATE_GUARDED)) {
       TouchApps();
     }
-    if (before.status().state() != status.state()) {
+    if (before.status().state() != status.state() || sessions_.Lost(name_)) {
       UpdateBrake(catalog_, dirty_, after.environment());
     }
     if (OffersMore(before, after)) dirty_.RoomMade();

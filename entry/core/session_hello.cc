@@ -79,7 +79,13 @@ std::optional<api::Goodbye> RefuseIdentity(const Catalog& catalog, const AgentCo
 
 bool IsClone(const rec::NodeRecord& node, const api::Hello& hello) {
   if (!node.machine_id().empty() && node.machine_id() != hello.machine_id()) return true;
-  return Sha256Hex(hello.last_session_secret()) != node.session_secret_sha256();
+  return !KnowsSecret(node, hello);
+}
+
+void NoteSecretKept(Catalog& catalog, const std::string& node) {
+  const rec::NodeRecord* record = catalog.nodes.Find(node);
+  if (record == nullptr || record->kept_secret_sha256() == record->session_secret_sha256()) return;
+  catalog.nodes.Mutate(node).set_kept_secret_sha256(record->session_secret_sha256());
 }
 
 api::Position CurrentPosition(const Catalog& catalog, const std::string& timeline) {

@@ -41,6 +41,35 @@ TEST_CASE("guard: an empty catalog stops and removes nothing, also when it has g
   CHECK(stage.agent->fake.guard_refused.empty());
 }
 
+TEST_CASE("guard: an agent without the secret of the node's last session is a copy, and guarded") {
+  GuardStage stage;
+  stage.Create("web");
+  stage.Create("shop");
+  const GuardStage::Picture before = stage.Running();
+  stage.Disconnect();
+  stage.Delete("shop");
+  SECTION("its disk is an old one") {
+    stage.agent->fake.secret = "of long ago";
+    stage.Connect();
+    CHECK(stage.State() == api::NODE_STATE_GUARDED);
+    CHECK(Contains(stage.NodeCondition("CatalogAccepted").message(), "secret of its last session"));
+    CHECK(stage.KeepsRunning(before));
+    stage.AcceptAndConnect();
+    CHECK(stage.State() == api::NODE_STATE_READY);
+    CHECK(stage.Running().size() == 1);
+  }
+  SECTION("it died before it kept the newest one: it is what it was") {
+    const std::string kept = stage.agent->fake.secret;
+    stage.entry.Connect("n1", stage.agent->fake.Hello({}).hello());
+    stage.agent->fake.session_ = 0;
+    stage.entry.Advance(stage.entry.options.lease + absl::Seconds(1));
+    stage.agent->fake.secret = kept;
+    stage.Connect();
+    CHECK(stage.State() != api::NODE_STATE_GUARDED);
+    CHECK(stage.Running().size() == 1);
+  }
+}
+
 TEST_CASE("guard: a foreign catalog adds what it wants and leaves the rest alone") {
   GuardStage stage;
   stage.entry.Restore({});
