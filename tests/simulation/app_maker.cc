@@ -72,6 +72,27 @@ void SetUpdate(Random& random, api::AppSpec& spec) {
   if (Chance(random, 40)) update.set_auto_rollback(Chance(random, 50));
 }
 
+void SetDisconnect(Random& random, api::AppSpec& spec) {
+  api::Disconnect& disconnect = *spec.mutable_disconnect();
+  disconnect.Clear();
+  const bool bound = spec.data().kind() == api::DATA_KIND_NODE;
+  switch (random.Below(5)) {
+    case 0:
+      disconnect.set_at_lease_end(api::AT_LEASE_END_STOP);
+      if (!bound) disconnect.set_replace(api::REPLACE_AFTER_STOP);
+      break;
+    case 1:
+      if (bound) break;
+      disconnect.set_replace(api::REPLACE_AFTER);
+      *disconnect.mutable_lost_after() =
+          ToProtoDuration(Between(random, absl::Seconds(1), absl::Seconds(12)));
+      break;
+    default:
+      spec.clear_disconnect();
+      break;
+  }
+}
+
 void SetPorts(Random& random, int number, api::AppSpec& spec) {
   spec.clear_ports();
   if (Chance(random, 55)) return;
@@ -107,6 +128,7 @@ api::AppSpec MakeSpec(Random& random, int number) {
   SetCheck(random, spec);
   SetRestart(random, spec);
   SetUpdate(random, spec);
+  SetDisconnect(random, spec);
   *spec.mutable_stop()->mutable_grace_period() =
       ToProtoDuration(Between(random, absl::Milliseconds(500), absl::Seconds(3)));
   if (Chance(random, 15)) spec.set_run_state(api::RUN_STATE_STOPPED);
@@ -118,7 +140,6 @@ void ChangeSpec(Random& random, int number, api::AppSpec& spec) {
     case 0:
     case 1:
     case 2:
-    case 5:
       (*spec.mutable_env())["VERSION"] = absl::StrCat(random.Below(1000));
       break;
     case 3:
@@ -127,6 +148,9 @@ void ChangeSpec(Random& random, int number, api::AppSpec& spec) {
     case 4:
       SetPorts(random, number, spec);
       SetCheck(random, spec);
+      break;
+    case 5:
+      SetDisconnect(random, spec);
       break;
     case 6:
       SetSetup(random, spec);

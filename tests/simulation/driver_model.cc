@@ -98,7 +98,13 @@ void DriverModel::Acknowledge(const agent::ProcessId& id) {
 void DriverModel::SetFences(std::vector<agent::FenceChange> changes) {
   Ask([this, alive = alive_, &keeper = keeper_, changes = std::move(changes)](uint64_t number) {
     keeper.SetFences(changes);
-    if (*alive) Answered(number, std::nullopt);
+    agent::FencesSet set;
+    for (const agent::FenceChange& change : changes) {
+      if (change.fence) set.ids.push_back(change.id);
+    }
+    if (!*alive) return;
+    if (set.ids.empty()) return Answered(number, std::nullopt);
+    Answered(number, std::move(set));
   });
 }
 

@@ -142,6 +142,15 @@ void Operators::Settle(int nodes) {
     resume->set_request_id(RequestId(random_));
     Ask("NodeService/ResumeNode", resume, nullptr);
   }
+  auto release = std::make_shared<api::ReleaseBrakeRequest>();
+  release->set_name("environments/eu");
+  Ask("EnvironmentService/ReleaseBrake", release, nullptr);
+}
+
+void Operators::AcceptCatalog() {
+  auto accept = std::make_shared<api::AcceptCatalogRequest>();
+  accept->set_name("nodes/-");
+  Ask("NodeService/AcceptCatalog", accept, nullptr);
 }
 
 }  // namespace appsup::simulation

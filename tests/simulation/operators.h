@@ -33,6 +33,8 @@ class Operators {
   // Undoes what would stand in the way: drained nodes are resumed, catalogs accepted, brakes
   // released.
   void Settle(int nodes);
+  // Whatever the guarded nodes knew: this catalog is the right one.
+  void AcceptCatalog();
   // From here on so many percent of messages are lost; none at first.
   void SetLosses(int percent) { losses_ = percent; }
 

@@ -59,7 +59,7 @@ const KindRow kKinds[] = {
     {kJournalFull, "journal-full", 12, absl::Seconds(12)},
     {kJournalSlow, "journal-slow", 12, absl::Seconds(10)},
     {kJournalTorn, "journal-torn", 15, absl::Seconds(3)},
-    {kJournalLost, "journal-lost", 0, absl::Seconds(3)},
+    {kJournalLost, "journal-lost", 8, absl::Seconds(3)},
     {kNodeWallJump, "node-wall-jump", 10, {}},
     {kAppCrashes, "app-crashes", 35, {}},
     {kSlowSpawn, "slow-spawn", 10, absl::Seconds(10)},
@@ -122,7 +122,7 @@ Schedule MakeSchedule(uint64_t seed) {
     schedule.actions.push_back(MakeAction(
         random, setting, Draw(random), Between(random, absl::Milliseconds(500), setting.length)));
   }
-  if (Chance(random, 0)) {
+  if (Chance(random, 12)) {
     const KindRow& row = RowOf(Chance(random, 70) ? kRestore : kEmpty);
     schedule.actions.push_back(
         MakeAction(random, setting, row, Between(random, setting.length / 3, setting.length)));

@@ -52,6 +52,7 @@ class Simulation {
   void Mend();
   void Settle();
   std::string Unsettled() const;
+  bool HasGuardedNode() const;
 
   // faults.cc
   void BreakNetwork(const Action& action);
