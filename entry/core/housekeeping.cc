@@ -10,6 +10,7 @@ namespace appsup::entry {
 namespace {
 
 constexpr absl::Duration kPeriod = absl::Minutes(1);
+constexpr absl::Duration kRequestGrace = absl::Hours(1);  // After an entry's start.
 constexpr absl::Duration kMarkPeriod = absl::Hours(1);
 
 // "projects/p/operations/" or "operations/".
@@ -21,7 +22,12 @@ std::string OperationsOf(const std::string& project) {
 
 Housekeeping::Housekeeping(const CoreOptions& options, Catalog& catalog, Dirty& dirty,
                            RequestLog& requests, const Moment& now)
-    : options_(options), catalog_(catalog), dirty_(dirty), requests_(requests), wall_clock_(now) {
+    : options_(options),
+      catalog_(catalog),
+      dirty_(dirty),
+      requests_(requests),
+      started_(now.boot),
+      wall_clock_(now) {
   const rec::CatalogRecord* meta = catalog.meta.Find(Catalog::kMetaKey);
   const rec::ClockStamp stamp = meta == nullptr ? rec::ClockStamp() : meta->clock();
   if (!stamp.boot_id().empty() && stamp.boot_id() == options.boot_id) {
@@ -39,7 +45,9 @@ void Housekeeping::Run(const Moment& now) {
     StampClock(now);
   }
   const absl::Time wall = wall_clock_.Cautious(now);
-  requests_.Expire(wall);
+  // Whoever repeats a call does so soon. If this machine's clock is a wrong one, that must not make
+  // the call a new one.
+  requests_.Expire(now.boot >= started_ + kRequestGrace ? wall : absl::InfinitePast());
   ExpireTokens(wall);
   ExpireOperations(wall);
   ExpireApps(now);

@@ -51,6 +51,7 @@ class Housekeeping {
   Catalog& catalog_;
   Dirty& dirty_;
   RequestLog& requests_;
+  const absl::Duration started_;
   WallClock wall_clock_;
   std::vector<Note> notes_;
   absl::Duration next_ = -absl::InfiniteDuration();

@@ -82,7 +82,10 @@ class Undertaker {
       return;
     }
     if (has_data && !purged && IsNewestOfSlot(record)) {
-      if (!IsGone(record)) Mark(name);
+      if (!IsGone(record)) return Mark(name);
+      if (ReservesWrongly(record)) {
+        UpdateReservation(ground_.options, ground_.catalog, ground_.dirty, name);
+      }
       return;
     }
     ground_.dirty.Node(NodeName(record));

@@ -82,18 +82,19 @@ class Look {
 
   void CheckSlots(const rec::AppRecord& record, const api::AppSpec& spec) {
     const api::App& app = record.app();
+    const int replicas = app.spec().has_replicas() ? app.spec().replicas() : 1;
+    // A slot that cannot be placed may use up what an update may take down: the rest waits, too.
+    const bool fits = !HasFixedPort(spec) || replicas <= 1;
     std::map<std::string, int> running;
     for (const Tree* tree : trees_) {
       if (tree->app_uid != app.uid() || tree->id.kind != agent::ProcessKind::kMain) continue;
       if (tree->revision == record.target_revision()) {
         ++running[tree->slot];
-      } else {
+      } else if (fits) {
         Find(absl::StrCat(app.name(), " runs revision ", tree->revision, " instead of ",
                           record.target_revision()));
       }
     }
-    const int replicas = app.spec().has_replicas() ? app.spec().replicas() : 1;
-    const bool fits = !HasFixedPort(spec) || replicas <= 1;
     for (int slot = 0; slot < replicas && fits; ++slot) {
       const int count = running[absl::StrCat(app.uid(), "/eu/", slot)];
       if (count != 1) {

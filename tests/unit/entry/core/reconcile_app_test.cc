@@ -160,6 +160,22 @@ TEST_CASE("rollout: a slot whose data was lost with its node is not started on e
   CHECK(stage.Serving("db") == 1);
 }
 
+TEST_CASE("rollout: what is only kept for its data reserves neither port nor memory") {
+  Stage stage;
+  api::AppSpec spec = Spec(1);
+  spec.mutable_data()->set_kind(api::DATA_KIND_NODE);
+  spec.mutable_ports(0)->set_number(9003);
+  stage.AddApp("db", spec);
+  stage.Run();
+  stage.Update("db", false, [](api::AppSpec& s) { s.set_replicas(0); });
+  stage.Run();
+  CHECK(stage.catalog.node_use.Of("n1").ports.empty());
+  CHECK(stage.catalog.node_use.Of("n1").reserved.memory_bytes() == 0);
+  stage.Update("db", false, [](api::AppSpec& s) { s.set_replicas(1); });
+  stage.Run();
+  CHECK(stage.Serving("db") == 1);
+}
+
 TEST_CASE("rollout: purging an app with node data tells its agents to remove the data") {
   Stage stage;
   api::AppSpec spec = Spec(1);
