@@ -37,6 +37,10 @@ void EntryHost::Crash(bool power) {
   up_ = false;
   ++life_;
   ++term_;
+  if (power) {
+    ++boots_;
+    clock_.Reboot(world_.now());
+  }
   // A commit that was under way may have reached the disk.
   if (busy_ && disk_.durable.epoch() == epoch_ && Chance(random_, 50)) Write(committing_);
   busy_ = false;

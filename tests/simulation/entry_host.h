@@ -100,6 +100,7 @@ class EntryHost : public EntrySide {
   const NodeUid node_uid_;
   SeededRandom random_;
   MachineClock clock_;
+  int boots_ = 1;
   bool up_ = false;
   uint64_t life_ = 0;  // Of the process; of a term.
   uint64_t term_ = 0;

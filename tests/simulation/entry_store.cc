@@ -1,6 +1,7 @@
 // How an entry process takes the leadership, commits, and fails to.
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/backoff.h"
 #include "common/id.h"
 #include "tests/simulation/entry_host.h"
@@ -28,6 +29,7 @@ void EntryHost::Led() {
   epoch_ = disk_.durable.TakeEpoch();
   entry::CoreOptions options = options_;
   options.seed = random_.Next();
+  options.boot_id = absl::StrCat("boot-", name_, "-", boots_);
   auto core =
       entry::EntryCore::Create(options, disk_.durable.Rows(), epoch_, NewUuid(random_), Now());
   if (!core.ok()) return world_.Fail(1, std::string(core.status().message()), "readable rows");

@@ -41,6 +41,10 @@ class Acknowledged : public Observer {
 
   void OnOperationRow(const rec::OperationRecord* before,
                       const rec::OperationRecord* after) override {
+    if (before == nullptr && after != nullptr) {
+      const auto app = Apps().find(after->operation().target());
+      if (app != Apps().end()) app_of_[after->operation().name()] = app->second.app().uid();
+    }
     if (before == nullptr || after == nullptr || !before->operation().done()) return;
     if (!after->operation().done()) Lost(after->operation().name() + " began again", "done");
   }
@@ -132,6 +136,9 @@ class Acknowledged : public Observer {
     const auto app = Apps().find(operation.target());
     if (app == Apps().end()) return;
     const api::App& is = app->second.app();
+    // Another app may have the name by now.
+    const auto uid = app_of_.find(operation.name());
+    if (uid == app_of_.end() || uid->second != is.uid()) return;
     if (operation.generation() > is.generation()) {
       return Lost(
           absl::StrCat(is.name(), " was acknowledged at generation ", operation.generation()),
@@ -178,6 +185,7 @@ class Acknowledged : public Observer {
 
   Scene& scene_;
   std::map<std::string, int64_t> shown_;        // Generation by uid of the app.
+  std::map<std::string, std::string> app_of_;   // Uid of the app by operation.
   std::map<std::string, std::string> answers_;  // Operation by request id.
 };
 

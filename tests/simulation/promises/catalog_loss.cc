@@ -20,9 +20,21 @@ class CatalogLoss : public Observer {
     for (const AgentHost* agent : scene_.agents) {
       if (IsOnHistory(*agent)) continue;
       for (const Tree* tree : agent->keeper().Trees()) {
-        if (tree->id.kind == agent::ProcessKind::kMain && !tree->fenced) {
+        const bool leaves = told_to_end_.contains(tree->id.instance_uid);
+        if (tree->id.kind == agent::ProcessKind::kMain && !tree->fenced && !leaves) {
           safe_[agent->node()].insert(tree->id.instance_uid);
         }
+      }
+    }
+  }
+
+  // What the catalog before had asked for is carried out.
+  void OnAgentHears(int, const api::ConnectResponse& message) override {
+    for (const api::Assignment& assignment : message.assignments().assignments()) {
+      if (assignment.desired() == api::DESIRED_STATE_RUN) {
+        told_to_end_.erase(assignment.uid());
+      } else {
+        told_to_end_.insert(assignment.uid());
       }
     }
   }
@@ -79,6 +91,7 @@ class CatalogLoss : public Observer {
 
   Scene& scene_;
   std::map<int, std::set<std::string>> safe_;
+  std::set<std::string> told_to_end_;
 };
 
 }  // namespace

@@ -27,12 +27,10 @@ class OneTree : public Observer {
     live_.push_back(tree);
   }
 
+  // Two that ran already when their app became a fenced one are no start of a second.
   void OnTreeFenced(const Tree& tree) override {
     for (Tree& other : live_) {
       if (Same(other, tree)) other.fenced = tree.fenced;
-    }
-    for (const Tree& other : live_) {
-      if (!Same(other, tree)) Compare(other, tree);
     }
   }
 
