@@ -184,10 +184,13 @@ class Installed(unittest.TestCase):
         self.assertIn("READY", self.appsup("get", "nodes"))
 
         before = {unit: self.main_pid(unit) for unit in UNITS}
+        keeper = f"/proc/{before['appsup-keeper']}/exe"
         for options in (("--reinstall",), ()):
             self.install(None if options else self.package.newer(), *options)
             self.assertEqual(self.states(), dict.fromkeys(UNITS, "active"))
             self.assertEqual(self.process("steady"), process)
+            # The new program, not what is left of the old one's file.
+            self.assertEqual(self.machine.run("readlink", keeper).stdout.strip(), "/usr/bin/appsup-keeper")
         after = {unit: self.main_pid(unit) for unit in UNITS}
         self.assertEqual([unit for unit in UNITS if before[unit] == after[unit]], ["appsup-keeper"])
         self.assertIn("+1", self.machine.run("dpkg-query", "--show", "appsup").stdout)
