@@ -14,11 +14,12 @@ import landed
 import tools
 
 ROOT = tools.ROOT
-STAGES = ("checks", "dev", "asan", "tsan")
+STAGES = ("checks", "dev", "simulation", "asan", "tsan")
 ON_REQUEST = ("clang",)
 CHECKS = ("layering", "banned_calls", "sizes", "headers", "format", "test_names", "self_contained",
           "mutants", "runner")
 UNIT = re.compile(r"test_unit_|test_simulation$|fuzz_")
+SIMULATED_SEEDS = 4000  # takes less than a minute on two idle cores
 PROGRAM_LIMIT = 900  # seconds for one test program or script
 # End-to-end scripts that the instrumented programs run too: the ways through them that are seldom taken.
 ASAN_SCRIPTS = ("artifact_test.py", "bad_input_test.py", "drain_test.py", "events_test.py", "faults_test.py",
@@ -223,6 +224,19 @@ class Suite:
     def tsan(self):
         if self.build("tsan"):
             self.run_programs("tsan")
+
+    def simulation(self):
+        """Thousands of seeds of the whole system under virtual time, optimised; its figures are its last line."""
+        if not self.build("simulation", ["simulation"]):
+            return
+        if self.chosen("simulation: seeds"):
+            logs = self.logs("simulation")
+            command = [str(ROOT / "build" / "simulation" / "bin" / "simulation"),
+                       "--seeds", f"1-{SIMULATED_SEEDS}", "--jobs", str(os.cpu_count())]
+            found = cases.run_command("simulation: seeds", command, logs, self.env, PROGRAM_LIMIT, ROOT)
+            self.add("simulation", [found])
+            for log in logs.glob("simulation*seeds*"):
+                self.say(next((line for line in cases.tail(log).splitlines() if "events/s" in line), "no figure"))
 
     def clang(self):
         """All product code without precompiled headers: each file includes what it uses."""
