@@ -51,18 +51,21 @@ class OneTree : public Observer {
       return Fail(2, old, fresh, "one process tree of an instance");
     }
     if (old.node == fresh.node) CompareOnNode(old, fresh);
-    if (old.slot == fresh.slot && same_kind && old.fenced && fresh.fenced) {
+    if (old.slot == fresh.slot && same_kind && old.fenced && fresh.fenced && IsKnown(old)) {
       Fail(3, old, fresh, "a fenced slot in one place");
     }
+  }
+
+  // What a restored catalog does not know of is nobody's double until somebody has looked at it.
+  bool IsKnown(const Tree& tree) const {
+    return scene_.disk.durable.instance_by_uid.contains(tree.id.instance_uid);
   }
 
   void CompareOnNode(const Tree& old, const Tree& fresh) {
     const bool apps =
         old.id.kind == agent::ProcessKind::kMain && fresh.id.kind == agent::ProcessKind::kMain;
     // While an update surges, the old and the new revision of a slot run side by side.
-    // What a restored catalog does not know of is nobody's double until somebody has looked at it.
-    const bool known = scene_.disk.durable.instance_by_uid.contains(old.id.instance_uid);
-    if (apps && known && old.slot == fresh.slot && old.revision == fresh.revision) {
+    if (apps && IsKnown(old) && old.slot == fresh.slot && old.revision == fresh.revision) {
       Fail(2, old, fresh, "one tree of a slot's revision on one node");
     }
     if (apps && !fresh.data_dir.empty() && old.data_dir == fresh.data_dir) {
