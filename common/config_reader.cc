@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/status.h"
 #include "common/text_units.h"
+#include "common/yaml_documents.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 
@@ -276,7 +277,7 @@ absl::Status BindConfigText(const std::string& name, const std::string& text,
   ConfigReport report(name, options);
   // The one place where yaml-cpp's exceptions end.
   try {
-    std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    std::vector<YAML::Node> documents = LoadYamlDocuments(text);
     YAML::Node top = documents.empty() ? YAML::Node() : documents.front();
     if (documents.size() > 1) {
       report.Add(documents[1].Mark().line, documents[1].Mark().column, "",

@@ -8,6 +8,7 @@
 #include "appsupervisor/v1/node.pb.h"
 #include "appsupervisor/v1/project.pb.h"
 #include "common/resource_name.h"
+#include "common/yaml_documents.h"
 #include "entry/cli/manifest_reader.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
@@ -158,7 +159,7 @@ absl::StatusOr<std::vector<Manifest>> ReadManifests(const std::vector<ManifestTe
   for (const ManifestText& text : texts) {
     // The one place of manifests where yaml-cpp's exceptions end.
     try {
-      for (const YAML::Node& document : YAML::LoadAll(text.text)) {
+      for (const YAML::Node& document : LoadYamlDocuments(text.text)) {
         ReadDocument(document, text.file, project, faults, &manifests);
       }
     } catch (const YAML::Exception& error) {

@@ -1,5 +1,6 @@
 """What tests/run runs once the packages are there. `tests/run --help` tells the options."""
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -14,11 +15,12 @@ import landed
 import tools
 
 ROOT = tools.ROOT
-STAGES = ("checks", "dev", "simulation", "asan", "tsan")
+STAGES = ("checks", "dev", "simulation", "asan", "tsan", "fuzz")
 ON_REQUEST = ("clang",)
 CHECKS = ("layering", "banned_calls", "sizes", "headers", "format", "test_names", "self_contained",
           "mutants", "runner")
 UNIT = re.compile(r"test_unit_|test_simulation$|fuzz_")
+FUZZ_SECONDS = 60  # for each fuzzer
 SIMULATED_SEEDS = 4000  # takes less than a minute on two idle cores
 PROGRAM_LIMIT = 900  # seconds for one test program or script
 # End-to-end scripts that the instrumented programs run too: the ways through them that are seldom taken.
@@ -167,8 +169,9 @@ class Suite:
             began = time.monotonic()
             if program.name.startswith("fuzz_"):
                 if self.chosen(f"{program.name}: corpus"):
-                    corpus = ROOT / "tests" / "fuzz" / "corpus" / program.name.removeprefix("fuzz_")
-                    found = [cases.run_command(f"{program.name}: corpus", [str(program), str(corpus)], logs,
+                    inputs = [str(ROOT / "tests" / "fuzz" / folder / program.name.removeprefix("fuzz_"))
+                              for folder in ("corpus", "crashes")]
+                    found = [cases.run_command(f"{program.name}: corpus", [str(program), *inputs], logs,
                                                env, PROGRAM_LIMIT, logs)]
                 else:
                     found = []
@@ -224,6 +227,23 @@ class Suite:
     def tsan(self):
         if self.build("tsan"):
             self.run_programs("tsan")
+
+    def fuzz(self):
+        """Each fuzzer on its kept corpus for a minute, as many at a time as there are cores."""
+        if not self.build("fuzz", ["appsup_fuzzers"]):
+            return
+        fuzz = str(ROOT / "tests" / "fuzz" / "run")
+        listed = subprocess.run([fuzz, "--list"], capture_output=True, text=True, check=True).stdout.split()
+        logs = self.logs("fuzz")
+
+        def run(name):
+            command = [fuzz, "--no-build", "--seconds", str(FUZZ_SECONDS), name]
+            return cases.run_command(f"fuzz_{name}: {FUZZ_SECONDS} s", command, logs, self.env, PROGRAM_LIMIT, ROOT)
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            chosen = [name for name in listed if self.chosen(f"fuzz_{name}")]
+            for found in pool.map(run, chosen):
+                self.add("fuzz", [found])
 
     def simulation(self):
         """Thousands of seeds of the whole system under virtual time, optimised; its figures are its last line."""

@@ -194,9 +194,10 @@ TEST_CASE("config reader: unsafe keys need the flag") {
 }
 
 TEST_CASE("config reader: what is no YAML is an error with its place, never an exception") {
-  for (const char* text :
-       {"a: [1, 2", "a: b: c", "\tx: 1", "{", "\"", "a: *nowhere", "- a\n- b", "just words",
-        "? [a]\n: 1", "on: true\n---\non: false\n", "a: &x [*x]"}) {
+  for (const char* text : {"a: [1, 2", "a: b: c", "\tx: 1", "{", "\"", "a: *nowhere", "- a\n- b",
+                           "just words", "? [a]\n: 1", "on: true\n---\non: false\n", "a: &x [*x]",
+                           // yaml-cpp would find documents without end here.
+                           " !!bi 9\n,--", "on: true\n---\n,"}) {
     INFO(text);
     auto faults = Faults(text);
     REQUIRE(faults.size() >= 1);
