@@ -82,6 +82,31 @@ Outcome Drain(Session& session, const NodeOptions& options) {
   return FinishOperation(session, operation);
 }
 
+struct AcceptOptions {
+  std::string node;
+  bool all = false;
+};
+
+Outcome Accept(Session& session, const AcceptOptions& options) {
+  if (options.all != options.node.empty()) {
+    return UsageError("name one NODE, or say --all for every node that is guarded");
+  }
+  v1::AcceptCatalogRequest request;
+  request.set_name("nodes/-");
+  if (!options.all) {
+    ASSIGN_OR_RETURN(*request.mutable_name(), NodeName(options.node));
+  }
+  request.set_request_id(session.NewRequestId());
+  ASSIGN_OR_RETURN(Client * client, session.client());
+  ASSIGN_OR_RETURN(const v1::AcceptCatalogResponse response,
+                   client->Call(&NodeStub::AcceptCatalog, request));
+  if (PrintMessage(session, response)) return ExitCode::kOk;
+  for (const std::string& name : response.nodes()) {
+    session.Say(fmt::format("{}: follows this catalog from now on", IdOf(name)));
+  }
+  return ExitCode::kOk;
+}
+
 absl::StatusOr<v1::Node> Update(Session& session, v1::Node node, const std::string& field) {
   v1::UpdateNodeRequest request;
   *request.mutable_node() = std::move(node);
@@ -143,6 +168,15 @@ void AddToken(Commands& commands, CLI::App& nodes) {
   token->add_option("--ttl", options->ttl, "how long the token works (1h)");
 }
 
+void AddAccept(Commands& commands, CLI::App& nodes) {
+  CLI::App* accept = commands.Add(
+      nodes, "accept", "Lets this catalog rule a guarded node: removes there what it does not know",
+      "  appsup nodes accept eu-1\n  appsup nodes accept --all");
+  const auto options = commands.Bind<AcceptOptions>(accept, Accept);
+  accept->add_option("NODE", options->node, "node that is GUARDED");
+  accept->add_flag("--all", options->all, "all nodes that are GUARDED");
+}
+
 }  // namespace
 
 void AddNodeCommands(Commands& commands) {
@@ -160,6 +194,7 @@ void AddNodeCommands(Commands& commands) {
           [](Session& session, const NodeOptions& options) {
             return SetSchedulable(session, options, true);
           });
+  AddAccept(commands, *nodes);
   AddVerb(commands, *nodes, "revoke", "Refuses a node's certificate from now on", RevokeNode);
   AddVerb(commands, *nodes, "delete", "Forgets a node that holds no instances", DeleteNode);
   AddVerb(commands, root, "drain", "Moves all instances away from a node and gives it no new ones",

@@ -121,6 +121,15 @@ Row InstanceRow(const v1::Instance& instance, const RowOptions& options) {
   return row;
 }
 
+// Why the node is not as it should be; "" if it is. The gravest comes last.
+std::string TroubleOf(const v1::NodeStatus& status) {
+  std::string message;
+  for (const v1::Condition& condition : status.conditions()) {
+    if (condition.status() != v1::CONDITION_STATUS_TRUE) message = condition.message();
+  }
+  return message;
+}
+
 Row NodeRow(const v1::Node& node, const RowOptions& options) {
   const v1::NodeStatus& status = node.status();
   const bool cordoned = node.has_schedulable() && !node.schedulable();
@@ -139,6 +148,8 @@ Row NodeRow(const v1::Node& node, const RowOptions& options) {
         status.has_certificate_expire_time() ? TimeText(status.certificate_expire_time()) : "-");
     row.emplace_back(LabelsText(node.labels()));
   }
+  const std::string trouble = TroubleOf(status);
+  row.emplace_back(options.wide ? trouble : Shortened(trouble, kMaxMessage));
   return row;
 }
 
@@ -245,7 +256,7 @@ Titles TitlesOf(const google::protobuf::Descriptor& type, const RowOptions& opti
   if (name == "Node") {
     return WithWide(
         {"NAME", "STATE", "ENVIRONMENT", "INSTANCES", "CPU", "MEMORY", "ADDRESS", "AGE"}, wide,
-        {"AGENT", "CERTIFICATE UNTIL", "LABELS"}, nullptr);
+        {"AGENT", "CERTIFICATE UNTIL", "LABELS"}, "MESSAGE");
   }
   if (name == "Environment") {
     return WithWide({"NAME", "NODES", "INSTANCES", "CPU", "MEMORY", "AGE"}, wide,

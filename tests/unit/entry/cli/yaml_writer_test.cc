@@ -68,6 +68,9 @@ v1::App FullApp() {
   spec.mutable_resources()->mutable_memory_bytes()->set_limit(512 << 20);
   spec.mutable_resources()->mutable_pids()->set_limit(10);
   spec.mutable_resources()->set_enforce(v1::LIMIT_ENFORCEMENT_REQUIRED);
+  spec.mutable_disconnect()->set_at_lease_end(v1::AT_LEASE_END_STOP);
+  spec.mutable_disconnect()->set_replace(v1::REPLACE_AFTER);
+  spec.mutable_disconnect()->mutable_lost_after()->set_seconds(30);
   spec.mutable_data()->set_kind(v1::DATA_KIND_SHARED);
   spec.mutable_data()->set_path("/mnt/data");
   return app;
