@@ -32,7 +32,7 @@ class DriverListener {
   virtual void OnFoldersRemoved(uint64_t token, const absl::Status& status) = 0;
   // Answers SetFences where a fence was set: it holds from now on. Not told of those that were
   // changed again meanwhile.
-  virtual void OnFencesSet(std::vector<ProcessId>) {}
+  virtual void OnFencesSet(std::vector<ProcessId> ids) = 0;
   // Answers SetLimits.
   virtual void OnLimitsSet(const ProcessId& id, const absl::Status& status) = 0;
   // Answers SampleUsage; running processes of every kind.
