@@ -146,11 +146,11 @@ class Acknowledged : public Observer {
     }
     int64_t& shown = shown_[is.uid()];
     shown = std::max(shown, operation.generation());
-    if (operation.generation() == is.generation()) CheckContent(call, operation, is);
+    if (operation.generation() == is.generation()) CheckContent(call, is);
   }
 
   // It is exactly what was asked for.
-  void CheckContent(const ClientCall& call, const api::Operation& operation, const api::App& is) {
+  void CheckContent(const ClientCall& call, const api::App& is) {
     bool right = true;
     if (const auto* scale = dynamic_cast<const api::ScaleAppRequest*>(call.request.get())) {
       right = is.spec().replicas() == scale->replicas();
@@ -158,8 +158,6 @@ class Acknowledged : public Observer {
       right = is.spec().run_state() == api::RUN_STATE_STOPPED;
     } else if (call.method == "AppService/StartApp") {
       right = is.spec().run_state() != api::RUN_STATE_STOPPED;
-    } else if (call.method == "AppService/DeleteApp") {
-      right = is.has_delete_time() || operation.done();  // And brought back since, maybe.
     } else if (const auto* to = dynamic_cast<const api::UpdateAppRequest*>(call.request.get())) {
       api::AppSpec wanted = to->app().spec();
       wanted.set_restart_nonce(is.spec().restart_nonce());
