@@ -10,7 +10,7 @@ namespace appsup::entry {
 namespace {
 
 constexpr absl::Duration kPeriod = absl::Minutes(1);
-constexpr absl::Duration kRequestGrace = absl::Hours(1);  // After an entry's start.
+constexpr absl::Duration kGrace = absl::Hours(1);  // After an entry's start.
 constexpr absl::Duration kMarkPeriod = absl::Hours(1);
 
 // "projects/p/operations/" or "operations/".
@@ -44,14 +44,16 @@ void Housekeeping::Run(const Moment& now) {
     FollowJump(jump, now);
     StampClock(now);
   }
-  const absl::Time wall = wall_clock_.Cautious(now);
-  // Whoever repeats a call does so soon. If this machine's clock is a wrong one, that must not make
-  // the call a new one.
-  requests_.Expire(now.boot >= started_ + kRequestGrace ? wall : absl::InfinitePast());
+  // Soon after a start nothing is forgotten by age: whoever repeats a call, or asks what became of
+  // it, does so soon, and if this machine's clock is a wrong one, that must not make the call a new
+  // one.
+  const absl::Time wall =
+      now.boot >= started_ + kGrace ? wall_clock_.Cautious(now) : absl::InfinitePast();
+  requests_.Expire(wall);
   ExpireTokens(wall);
   ExpireOperations(wall);
   ExpireApps(now);
-  TrimLog(wall);
+  TrimLog(wall_clock_.Cautious(now));
 }
 
 // What is left until an app is purged stays as it was.
