@@ -18,7 +18,7 @@ ROOT = tools.ROOT
 STAGES = ("checks", "dev", "simulation", "asan", "tsan", "fuzz")
 ON_REQUEST = ("clang",)
 CHECKS = ("layering", "banned_calls", "sizes", "headers", "format", "test_names", "self_contained",
-          "mutants", "runner")
+          "mutants", "planted", "runner")
 UNIT = re.compile(r"test_unit_|test_simulation$|fuzz_")
 FUZZ_SECONDS = 60  # for each fuzzer
 SIMULATED_SEEDS = 4000  # takes less than a minute on two idle cores

@@ -17,8 +17,7 @@ Outcome RunWith(planted::Fault fault, int seed) {
 }
 
 bool Breaks(const planted::Row& row, const Outcome& outcome) {
-  return std::find(row.promises.begin(), row.promises.end(), outcome.promise) !=
-         row.promises.end();
+  return std::find(row.promises.begin(), row.promises.end(), outcome.promise) != row.promises.end();
 }
 
 TEST_CASE("planted faults: each breaks its promise within the seeds that the list says") {
