@@ -60,10 +60,9 @@ void AgentHost::Start() {
   journal_.Open(std::move(callbacks));
   driver_ = std::make_unique<DriverModel>(world_, keeper_, node_);
   driver_->Open([this](agent::Event event) { Post(std::move(event)); });
-  link_ =
-      std::make_unique<LinkModel>(world_, network_, clock_, node_, [this](agent::LinkEvent event) {
-        std::visit([this](auto& it) { Post(std::move(it)); }, event);
-      });
+  link_ = std::make_unique<LinkModel>(world_, network_, node_, [this](agent::LinkEvent event) {
+    std::visit([this](auto& it) { Post(std::move(it)); }, event);
+  });
   Post(agent::TimerDue{});
   SampleUsage();
 }

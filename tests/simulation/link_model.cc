@@ -11,10 +11,9 @@ constexpr BackoffOptions kBackoff{absl::Milliseconds(100), absl::Seconds(8), 2, 
 
 }  // namespace
 
-LinkModel::LinkModel(World& world, Network& network, const MachineClock& clock, int node, Tell tell)
+LinkModel::LinkModel(World& world, Network& network, int node, Tell tell)
     : world_(world),
       network_(network),
-      clock_(clock),
       node_(node),
       tell_(std::move(tell)),
       random_(

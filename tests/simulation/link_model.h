@@ -6,7 +6,6 @@
 
 #include "agent/core/link_event.h"
 #include "common/backoff.h"
-#include "tests/simulation/machine_clock.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/world.h"
 
@@ -19,7 +18,7 @@ class LinkModel : public AgentSide {
  public:
   using Tell = std::function<void(agent::LinkEvent)>;
 
-  LinkModel(World& world, Network& network, const MachineClock& clock, int node, Tell tell);
+  LinkModel(World& world, Network& network, int node, Tell tell);
   ~LinkModel() override;
 
   void Send(uint64_t connection, std::shared_ptr<const appsupervisor::v1::ConnectRequest> message);
@@ -42,7 +41,6 @@ class LinkModel : public AgentSide {
 
   World& world_;
   Network& network_;
-  const MachineClock& clock_;
   const int node_;
   Tell tell_;
   SeededRandom random_;
