@@ -15,8 +15,8 @@ import landed
 import tools
 
 ROOT = tools.ROOT
-STAGES = ("checks", "dev", "simulation", "asan", "tsan", "fuzz")
-ON_REQUEST = ("clang",)
+STAGES = ("checks", "dev", "simulation", "asan", "tsan")
+ON_REQUEST = ("clang", "fuzz")
 CHECKS = ("layering", "banned_calls", "sizes", "headers", "format", "test_names", "self_contained",
           "mutants", "planted", "runner")
 UNIT = re.compile(r"test_unit_|test_simulation$|fuzz_")
@@ -195,6 +195,10 @@ class Suite:
         if not self.build("dev"):
             return
         env = self.run_programs("dev")
+        if self.chosen("programs hold no planted fault"):
+            command = [str(ROOT / "tests" / "simulation" / "faults" / "no_trace"), env["APPSUP_BIN_DIR"]]
+            self.add("dev", [cases.run_command("programs hold no planted fault", command, self.logs("dev"), env,
+                                               120, ROOT)])
         self.run_scripts("dev", self.scripts(), env)
 
     def scripts(self):
