@@ -1,13 +1,11 @@
 """Memory: what /proc/PID/smaps_rollup calls Pss, of the real programs."""
 import os
-import pathlib
-import re
 import shutil
 import subprocess
 import tempfile
-import time
 
 import cluster as e2e
+from support.peer import Peer, pss_kib, settled_kib
 
 AGENTS = 300
 APPS, REPLICAS = 10, 1000
@@ -20,43 +18,12 @@ def measure():
     return [*entry_figures(), *node_figures()]
 
 
-def pss_kib(pid):
-    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE).group(1))
-
-
-def settled_kib(pid):
-    """Once it changes by less than 1 % within a second."""
-    last = pss_kib(pid)
-    for _ in range(15):
-        time.sleep(1)
-        now = pss_kib(pid)
-        if abs(now - last) < last / 100:
-            return now
-        last = now
-    return last
-
-
-class Peer:
-    """A streams_bench program; says when it is ready and ends with its input."""
-
-    def __init__(self, *arguments, lines=0):
-        self.process = subprocess.Popen([e2e.BIN / "streams_bench", *map(str, arguments)], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.lines = [self.process.stdout.readline().strip() for _ in range(lines)]
-        assert self.process.stdout.readline().strip() == "ready", "streams_bench ended"
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(30)
-
-
 def bare_kib_per_stream():
     folder = tempfile.mkdtemp(prefix="appsup-bench-")
-    server = Peer("server", folder, lines=1)
+    server = Peer("streams_bench", "server", folder, lines=1)
     try:
         before = settled_kib(server.process.pid)
-        client = Peer("bare", folder, server.lines[0], AGENTS)
+        client = Peer("streams_bench", "bare", folder, server.lines[0], AGENTS)
         after = settled_kib(server.process.pid)
         client.end()
         return (after - before) / AGENTS
@@ -77,13 +44,13 @@ def entry_figures():
         for _ in range(ROUNDS):  # Each time an entry that has just started, and knows the nodes.
             cluster.restart_entry()
             before = settled_kib(cluster.entry.process.pid)
-            peers = Peer("agents", link, nodes, AGENTS)
+            peers = Peer("streams_bench", "agents", link, nodes, AGENTS)
             agent["ours"].append((settled_kib(cluster.entry.process.pid) - before) / AGENTS)
             agent["bare"].append(bare_kib_per_stream())
             peers.end()
         cluster.restart_entry()
         empty = settled_kib(cluster.entry.process.pid)
-        peers = Peer("agents", link, nodes, AGENTS)
+        peers = Peer("streams_bench", "agents", link, nodes, AGENTS)
         before = settled_kib(cluster.entry.process.pid)
         for number in range(APPS):
             cluster.create_app(f"app-{number}", ["/bin/sleep", "1000"], replicas=REPLICAS,

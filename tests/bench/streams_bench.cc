@@ -1,25 +1,33 @@
 // Peers for the measurements of memory, which need the server in a process of its own:
 //   streams_bench server DIR             the bare server with mutual TLS; prints its port
-//   streams_bench bare DIR PORT COUNT    COUNT connections with one silent stream each
+//   streams_bench bare DIR PORT COUNT [SECONDS]   COUNT connections with one stream each; says as
+//                                        much as a heartbeat on each every SECONDS, or nothing more
+//   streams_bench open DIR COUNT         prints how many seconds it takes until COUNT connections
+//   to
+//                                        the bare server have had an answer, and ends
 //   streams_bench enroll SOCKET LINK DIR COUNT   makes nodes of an entry; identities go to DIR
 //   streams_bench agents LINK DIR COUNT  these nodes as agents whose instances all run
 // Each prints "ready" when it is, and ends when its standard input does.
+#include <atomic>
+#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <iostream>
+#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
-#include "agent/link/enroll.h"
 #include "agent/link/identity.h"
 #include "appsupervisor/v1/link.pb.h"
-#include "appsupervisor/v1/node_service.grpc.pb.h"
+#include "common/check.h"
 #include "common/mutex.h"
 #include "common/rpc/credentials.h"
 #include "fmt/format.h"
 #include "tests/bench/support/bare_server.h"
 #include "tests/bench/support/certificates.h"
 #include "tests/bench/support/must.h"
+#include "tests/bench/support/nodes.h"
+#include "tests/bench/support/report.h"
 #include "tests/bench/support/stream_client.h"
 #include "tests/support/wait.h"
 
@@ -28,7 +36,7 @@ namespace {
 
 namespace api = ::appsupervisor::v1;
 
-std::string NodeId(int number) { return fmt::format("bench-{}", number); }
+std::string NodeId(int number) { return bench::NodeId("bench", number); }
 
 void ReadyUntilStdinEnds() {
   fmt::print("ready\n");
@@ -45,35 +53,45 @@ void Serve(const std::string& dir) {
   ReadyUntilStdinEnds();
 }
 
-void OpenBare(const std::string& dir, const std::string& port, int count) {
+// As many bytes as a heartbeat without usage, whose answer is as long as a granted lease.
+api::ConnectRequest Beat() {
+  api::ConnectRequest request;
+  request.mutable_heartbeat()->set_number(1000);
+  return request;
+}
+
+void OpenBare(const std::string& dir, const std::string& port, int count, double period) {
   const Certificates certificates(dir);
   StreamClient client("/bench/Stream", [](size_t, const grpc::ByteBuffer&) {});
   for (int i = 0; i < count; ++i) {
     client.Open("127.0.0.1:" + port, certificates.Node(NodeId(i)), ToBytes(std::string(100, 'x')));
   }
   APPSUP_CHECK(testing::WaitFor([&] { return client.received() >= count; }, absl::Minutes(2)));
+  std::atomic<bool> ends = false;
+  std::thread beats([&] {
+    const auto step = std::chrono::duration<double>(period / count);
+    for (size_t n = 0; period > 0 && !ends; ++n) {
+      client.Send(n % client.size(), ToBytes(Beat()));
+      std::this_thread::sleep_for(step);
+    }
+  });
   ReadyUntilStdinEnds();
+  ends = true;
+  beats.join();
 }
 
-void Enroll(const std::string& socket, const std::string& link, const std::string& dir, int count) {
-  auto stub = api::NodeService::NewStub(
-      grpc::CreateChannel("unix:" + socket, grpc::InsecureChannelCredentials()));
-  for (int i = 0; i < count; ++i) {
-    grpc::ClientContext context;
-    api::CreateEnrollmentTokenRequest request;
-    request.set_environment("bench");
-    api::EnrollmentToken token;
-    const grpc::Status status = stub->CreateEnrollmentToken(&context, request, &token);
-    APPSUP_CHECK(status.ok(), status.error_message());
-    agent::EnrollOptions options;
-    options.entry = link;
-    options.token = token.token();
-    options.node_id = NodeId(i);
-    options.machine_id = "machine-" + NodeId(i);
-    const agent::Enrolled enrolled = Must(agent::Enroll(options));
-    const absl::Status written = agent::WriteIdentity(dir + "/" + NodeId(i), enrolled.identity);
-    APPSUP_CHECK(written.ok(), written.ToString());
+void TimeToOpen(const std::string& dir, int count) {
+  const Certificates certificates(dir);
+  std::vector<std::shared_ptr<grpc::ChannelCredentials>> nodes;
+  for (int i = 0; i < count; ++i) nodes.push_back(certificates.Node(NodeId(i)));
+  const BareServer server(certificates.Server(), 100);
+  StreamClient client("/bench/Stream", [](size_t, const grpc::ByteBuffer&) {});
+  const double begin = Now();
+  for (const auto& node : nodes) {
+    client.Open(server.address(), node, ToBytes(std::string(100, 'x')));
   }
+  APPSUP_CHECK(testing::WaitFor([&] { return client.received() >= count; }, absl::Minutes(2)));
+  fmt::print("{:.6f}\n", Now() - begin);
 }
 
 // Agents that do at once what they are told, without processes.
@@ -96,7 +114,7 @@ class Agents {
                                               identity.key_pem.Reveal()),
                    ToBytes(hello));
     }
-    beat_ = std::thread([this] { Beat(); });
+    beat_ = std::thread([this] { KeepBeating(); });
   }
   ~Agents() {
     {
@@ -113,7 +131,7 @@ class Agents {
   }
 
  private:
-  void Beat() {
+  void KeepBeating() {
     int64_t number = 0;
     MutexLock lock(&mutex_);
     while (!ends_) {
@@ -156,15 +174,19 @@ class Agents {
 };
 
 int Main(const std::vector<std::string>& args) {
-  const auto count = [&] { return std::atoi(args.back().c_str()); };
-  if (args.size() == 2 && args[0] == "server") {
+  const auto is = [&](const char* command, size_t size) {
+    return args.size() == size && args[0] == command;
+  };
+  if (is("server", 2)) {
     Serve(args[1]);
-  } else if (args.size() == 4 && args[0] == "bare") {
-    OpenBare(args[1], args[2], count());
-  } else if (args.size() == 5 && args[0] == "enroll") {
-    Enroll(args[1], args[2], args[3], count());
-  } else if (args.size() == 4 && args[0] == "agents") {
-    Agents agents(args[1], args[2], count());
+  } else if (is("bare", 4) || is("bare", 5)) {
+    OpenBare(args[1], args[2], std::stoi(args[3]), args.size() == 5 ? std::stod(args[4]) : 0);
+  } else if (is("open", 3)) {
+    TimeToOpen(args[1], std::stoi(args[2]));
+  } else if (is("enroll", 5)) {
+    EnrollNodes({args[1], args[2], args[3], "bench", "bench", std::stoi(args[4])});
+  } else if (is("agents", 4)) {
+    Agents agents(args[1], args[2], std::stoi(args[3]));
     agents.WaitUntilTold();
     ReadyUntilStdinEnds();
   } else {

@@ -21,7 +21,7 @@ void Parse(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);
 // the same client for ours and for the bare reference.
 class StreamClient {
  public:
-  static constexpr size_t kMaxStreams = 4096;
+  static constexpr size_t kMaxStreams = 20'000;
 
   // On the client's thread.
   using OnMessage = std::function<void(size_t stream, const grpc::ByteBuffer& message)>;
