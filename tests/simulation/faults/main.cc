@@ -62,7 +62,7 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   int number = 0;
   for (const planted::Row& row : planted::Rows()) {
-    if (list) std::printf("%s\n", row.name.c_str());
+    if (list) std::printf("%s\n", std::string(row.name).c_str());
     if (row.name == options.fault) planted::on = static_cast<planted::Fault>(number);
     ++number;
   }
