@@ -237,6 +237,8 @@ void Instance::StartCheckIfAny(Turn& turn) {
   if (start.check.has_exec()) {
     start.like = MakeStartRequest(turn.node.options, turn.node.node, record_);
     start.like.command.clear();
+    start.like.fence
+        .reset();  // A check ends by its own timeout, long after this fence has moved on.
   }
   turn.effects.push_back(std::move(start));
 }

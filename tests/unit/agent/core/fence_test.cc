@@ -49,6 +49,19 @@ TEST_CASE("fence: the deadline is the lease's end, counted from when the heartbe
   CHECK(fence->deadline == sent + kPeriod + kLease);
 }
 
+TEST_CASE("fence: a check by command has no fence, which would be past when the check runs") {
+  World world;
+  world.Grant();
+  api::Assignment assignment = Fenced();
+  assignment.mutable_spec()->mutable_checks()->mutable_readiness()->mutable_exec()->add_command(
+      "true");
+  world.Assign(assignment);
+  REQUIRE(world.Runs("a"));
+  REQUIRE(world.RunningOf("a").request.fence.has_value());
+  REQUIRE(world.Seen<StartCheck>().size() == 1);
+  CHECK_FALSE(world.Seen<StartCheck>()[0].like.fence.has_value());
+}
+
 TEST_CASE("fence: the stop begins the grace period before, at most 30 % of the lease") {
   World world;
   api::Assignment assignment = Fenced();
