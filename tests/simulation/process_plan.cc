@@ -70,7 +70,10 @@ Tree MakeTree(const agent::StartRequest& request, int node) {
     if (name == "APPSUP_SLOT") slot = value;
     if (name == "APPSUP_ENVIRONMENT") environment = value;
     if (name == "APPSUP_DATA_DIR") tree.data_dir = value;
-    if (name == "APPSUP_REVISION") absl::SimpleAtoi(value.c_str(), &tree.revision);
+    int32_t number = 0;
+    if (name == "APPSUP_REVISION" && absl::SimpleAtoi(value.c_str(), &number)) {
+      tree.revision = number;
+    }
     int32_t port = 0;
     if (name.rfind("PORT_", 0) == 0 && absl::SimpleAtoi(value.c_str(), &port)) ports.insert(port);
   }
