@@ -5,6 +5,7 @@
 #include "agent/artifact/artifact_error.h"
 #include "agent/port_check.h"
 #include "common/log.h"
+#include "common/step_switch.h"
 
 namespace appsup::agent {
 namespace {
@@ -36,9 +37,12 @@ void Agent::Shell::Handle(Event event) {
 
 void Agent::Shell::Flush() {
   flush_posted_ = false;
-  for (Effect& effect : core_->Flush()) {
+  std::vector<Effect> effects = core_->Flush();
+  for (Effect& effect : effects) {
+    APPSUP_STEP(effect);
     std::visit([this](auto& it) { Perform(std::move(it)); }, effect);
   }
+  if (!effects.empty()) APPSUP_STEP("flushed");
 }
 
 void Agent::Shell::Perform(RemoveFolders effect) {

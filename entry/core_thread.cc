@@ -5,6 +5,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "common/status.h"
+#include "common/step_switch.h"
 
 namespace appsup::entry {
 namespace {
@@ -168,7 +169,12 @@ void CoreThread::HandleWithoutCore(const Event& event) {
 }
 
 void CoreThread::Flush() {
-  for (Effect& effect : core_->Flush(clock_.Now())) Perform(std::move(effect));
+  std::vector<Effect> effects = core_->Flush(clock_.Now());
+  for (Effect& effect : effects) {
+    APPSUP_STEP(effect);
+    Perform(std::move(effect));
+  }
+  if (!effects.empty()) APPSUP_STEP("flushed");
 }
 
 void CoreThread::Perform(Effect effect) {

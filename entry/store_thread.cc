@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/status.h"
+#include "common/step_switch.h"
 
 namespace appsup::entry {
 
@@ -62,7 +63,9 @@ void StoreThread::CommitWaiting() {
   }
   if (group.empty() || term != term_) return;
   const absl::Duration start = SystemClock().Now().boot;
+  APPSUP_STEP("committing");
   const absl::Status status = store_->Commit(group);
+  APPSUP_STEP("committed");
   commit_seconds_.Observe(absl::ToDoubleSeconds(SystemClock().Now().boot - start));
   group_size_.Observe(static_cast<double>(group.size()));
   if (status.ok()) return answers_.committed(term, group.back().last_index);

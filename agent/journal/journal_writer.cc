@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "common/step_switch.h"
 
 namespace appsup::agent {
 
@@ -55,7 +56,9 @@ void JournalWriter::CommitWaiting() {
   rows.reserve(taken.size());
   for (auto& [key, value] : taken) rows.push_back({key.first, key.second, value});
   mutex_.Unlock();
+  APPSUP_STEP("writing-journal");
   const absl::Status status = journal_.Write(rows);
+  APPSUP_STEP("journal-written");
   const bool may_pass = absl::IsResourceExhausted(status) || absl::IsUnavailable(status);
   if (status.ok()) {
     callbacks_.committed(index);

@@ -14,6 +14,7 @@
 #include "agent/keeper/spawn.h"
 #include "agent/keeper/state_file.h"
 #include "common/build_info.h"
+#include "common/step_switch.h"
 
 namespace appsup::keeper {
 
@@ -21,7 +22,11 @@ Keeper::Keeper(Policy policy, KeeperOptions options)
     : policy_(std::move(policy)),
       options_(std::move(options)),
       supervisor_(policy_, poller_,
-                  {.send = [this](const pb::Response& response) { door_.Send(response); },
+                  {.send =
+                       [this](const pb::Response& response) {
+                         APPSUP_STEP("answering");
+                         door_.Send(response);
+                       },
                    .reaped = [this](pid_t pid,
                                     bool ended_well) { return upgrade_.Reaped(pid, ended_well); }}),
       door_(policy_, poller_,
@@ -111,6 +116,7 @@ void Keeper::OnEndSignal() {
 }
 
 void Keeper::OnRequest(pb::Request request) {
+  APPSUP_STEP("asked");
   uint64_t id = request.id();
   if (request.kind_case() == pb::Request::kHello) {
     greeted_ = true;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/keeper/errno_error.h"
 #include "agent/keeper/small_file.h"
+#include "common/step_switch.h"
 
 namespace appsup::keeper {
 namespace {
@@ -75,7 +76,9 @@ absl::Status RecordFile::Write(const std::string& record, int* slot) {
   SlotHead head = {static_cast<uint32_t>(record.size()), Checksum(record.data(), record.size())};
   std::string bytes(reinterpret_cast<const char*>(&head), sizeof(head));
   bytes += record;
+  APPSUP_STEP("writing-record");
   ssize_t n = pwrite(file_.get(), bytes.data(), bytes.size(), OffsetOf(target));
+  APPSUP_STEP("record-written");
   if (n != static_cast<ssize_t>(bytes.size())) {
     return SystemError(n < 0 ? errno : ENOSPC, absl::StrCat("write ", path_));
   }
@@ -106,6 +109,7 @@ void RecordFile::Clear(int slot) {
   SlotHead none = {0, 0};
   // A record that cannot be cleared names a process that has ended: the next keeper finds that out.
   [[maybe_unused]] ssize_t ignored = pwrite(file_.get(), &none, sizeof(none), OffsetOf(slot));
+  APPSUP_STEP("record-cleared");
   free_.push_back(slot);
 }
 

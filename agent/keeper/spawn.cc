@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/keeper/errno_error.h"
+#include "common/step_switch.h"
 
 namespace appsup::keeper {
 namespace {
@@ -73,6 +74,7 @@ absl::StatusOr<Spawned> Fork(const Policy& policy, const SpawnPlan& plan) {
     spawned.gate.Reset();
     internal::RunChild(policy, plan, theirs.get());
   }
+  APPSUP_STEP("process-made");
   spawned.pidfd = UniqueFd(pidfd);
   return spawned;
 }
@@ -115,6 +117,7 @@ absl::StatusOr<Spawned> ForkTask(const std::function<void(int gate)>& task) {
     task(gate);
     _exit(0);
   }
+  APPSUP_STEP("worker-made");
   spawned.pidfd = UniqueFd(pidfd);
   return spawned;
 }

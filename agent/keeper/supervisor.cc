@@ -16,6 +16,7 @@
 #include "agent/keeper/report.h"
 #include "agent/keeper/small_file.h"
 #include "common/build_info.h"
+#include "common/step_switch.h"
 
 namespace appsup::keeper {
 namespace {
@@ -245,6 +246,7 @@ void Supervisor::StartWorkers() {
 bool Supervisor::ReapWorker(pid_t pid, bool ended_well) {
   auto it = workers_.find(pid);
   if (it == workers_.end()) return false;
+  APPSUP_STEP("worker-ended");
   absl::Status why;
   Outcome outcome = ReadOutcome(it->second.process.gate.get(), &why);
   uint64_t request = it->second.request;

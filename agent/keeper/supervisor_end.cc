@@ -16,6 +16,7 @@
 #include "agent/keeper/report.h"
 #include "agent/keeper/small_file.h"
 #include "agent/keeper/supervisor.h"
+#include "common/step_switch.h"
 
 namespace appsup::keeper {
 namespace {
@@ -48,6 +49,7 @@ void Supervisor::BeginStop(Child& child, int signal, int64_t deadline) {
   if (child.pidfd.valid()) {
     syscall(SYS_pidfd_send_signal, child.pidfd.get(), signal, nullptr, 0);
   }
+  APPSUP_STEP("signalled");
 }
 
 void Supervisor::KillChild(Child& child) {
@@ -62,6 +64,7 @@ void Supervisor::KillChild(Child& child) {
   if (child.pidfd.valid()) {
     syscall(SYS_pidfd_send_signal, child.pidfd.get(), SIGKILL, nullptr, 0);
   }
+  APPSUP_STEP("killed");
 }
 
 void Supervisor::StopAll(bool kill) {
@@ -110,6 +113,7 @@ void Supervisor::Reap() {
 }
 
 void Supervisor::OnMainEnded(Child& child) {
+  APPSUP_STEP("process-ended");
   if (child.state == ChildState::kStarting) {
     absl::Status why;
     bool failed = ReadOutcome(child.gate.get(), &why) == Outcome::kFailed;
@@ -207,6 +211,7 @@ void Supervisor::Finish(Child& child) {
   child.exit.set_out_of_memory(cgroups_.OutOfMemory(child.group()));
   cgroups_.Remove(child.group());
   DropFence(child);
+  APPSUP_STEP("tree-empty");
   for (LogFile& log : child.logs) log.Bound(0, 0).IgnoreError();  // Told by BoundLogs, if at all.
   child.logs.clear();
   child.logs.shrink_to_fit();

@@ -13,6 +13,7 @@
 #include "agent/keeper/process_table.h"
 #include "agent/keeper/report.h"
 #include "agent/keeper/supervisor.h"
+#include "common/step_switch.h"
 
 namespace appsup::keeper {
 namespace {
@@ -148,6 +149,7 @@ absl::Status Supervisor::Launch(const FreshSpawn& fresh) {
   auto group = cgroups_.Make(child->group(), WithinCeilings(policy_, spawn.limits()));
   if (!group.ok()) return group.status();
   plan.cgroup_fd = group->get();
+  APPSUP_STEP("group-made");
   plan.dies_with = child->fence.set() ? getpid() : 0;
   absl::Status status = ForkAndRelease(plan, *child);
   if (!status.ok()) {
@@ -186,6 +188,7 @@ absl::Status Supervisor::ForkAndRelease(const SpawnPlan& plan, Child& child) {
     children_.RemoveRecord(child.record);
     return status;
   }
+  APPSUP_STEP("gate-opened");
   child.pidfd = std::move(spawned->pidfd);
   child.gate = std::move(spawned->gate);
   return absl::OkStatus();
@@ -204,6 +207,7 @@ void Supervisor::OnGate(Child& child) {
 }
 
 void Supervisor::OnStarted(Child& child) {
+  APPSUP_STEP("process-runs");
   child.gate.Reset();
   child.state = ChildState::kRunning;
   Report("info", "process-started",

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/keeper/errno_error.h"
 #include "agent/keeper/small_file.h"
+#include "common/step_switch.h"
 
 namespace appsup::keeper {
 namespace {
@@ -65,6 +66,7 @@ absl::StatusOr<uid_t> UidTable::Get(const std::string& app_uid) {
     }
     return status;
   }
+  APPSUP_STEP("user-chosen");
   dirty_ = true;
   uids_[app_uid] = next_;
   return next_++;
@@ -73,6 +75,7 @@ absl::StatusOr<uid_t> UidTable::Get(const std::string& app_uid) {
 absl::Status UidTable::Sync() {
   if (!dirty_) return absl::OkStatus();
   if (fdatasync(file_.get()) != 0) return SystemError(errno, absl::StrCat("sync ", path_));
+  APPSUP_STEP("users-durable");
   dirty_ = false;
   return absl::OkStatus();
 }
