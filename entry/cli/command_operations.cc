@@ -49,6 +49,7 @@ Outcome Cancel(Session& session, const OperationOptions& options) {
   v1::CancelOperationRequest request;
   ASSIGN_OR_RETURN(*request.mutable_name(), OperationName(session, options.name));
   request.set_rollback(options.rollback);
+  request.set_request_id(session.NewRequestId());
   ASSIGN_OR_RETURN(Client * client, session.client());
   ASSIGN_OR_RETURN(const v1::Operation operation,
                    client->Call(&OperationStub::CancelOperation, request));

@@ -150,6 +150,27 @@ TEST_CASE("operations: are listed newest first, page by page, filtered") {
   CHECK(targets == std::vector<std::string>{"app4", "app3", "app2", "app1", "app0"});
 }
 
+TEST_CASE("operations: a cancel with rollback that is repeated undoes nothing again") {
+  CoreHarness entry;
+  Create(entry, "web");
+  api::UpdateAppRequest update;
+  update.mutable_app()->set_name("projects/default/apps/web");
+  (*update.mutable_app()->mutable_spec()->mutable_env())["A"] = "1";
+  auto changed = entry.Call<api::Operation>("AppService/UpdateApp", update);
+  REQUIRE(changed.ok());
+  api::CancelOperationRequest cancel;
+  cancel.set_name(changed->name());
+  cancel.set_rollback(true);
+  cancel.set_request_id("0b6e8a52-52e7-4f9b-9d1c-0e9d3f6a7c11");
+  auto first = entry.Call<api::Operation>("OperationService/CancelOperation", cancel);
+  REQUIRE(first.ok());
+  REQUIRE(entry.Call<api::Operation>("AppService/UpdateApp", update).ok());
+  auto again = entry.Call<api::Operation>("OperationService/CancelOperation", cancel);
+  REQUIRE(again.ok());
+  CHECK(again->superseded_by() == first->superseded_by());
+  CHECK(GetApp(entry, "web")->spec().env().size() == 1);
+}
+
 TEST_CASE("operations: finished ones are kept 7 days and at most so many") {
   CoreOptions options;
   options.max_operations_per_project = 3;
