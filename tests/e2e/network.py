@@ -82,8 +82,8 @@ class Network:
         return f"10.78.{self.hosts.index(host)}.{last}"
 
     def on(self, host):
-        """What a command is run by on this host."""
-        return ["ip", "netns", "exec", self.namespace(host)]
+        """What a command is run by on this host. (`ip netns exec` would hide the control groups, too.)"""
+        return ["nsenter", f"--net=/run/netns/{self.namespace(host)}"]
 
     def drop(self, sender, receiver):
         rule = FIRST_RULE + len(self.rules)

@@ -1,65 +1,29 @@
 #!/usr/bin/env python3
 """Networks that are cut, lose one direction, or leave half-open connections, between an entry and its nodes."""
-import datetime
 import os
 import signal
 import time
 import unittest
 
-from case import Case
 from cluster import TIME_FACTOR, process_start, wait_for
-from network import Network
+from partitioned import HEARTBEAT, LEASE, RECONNECT, SLACK, Partitioned
 
-LEASE, HEARTBEAT = 4 * TIME_FACTOR, 0.5 * TIME_FACTOR
-SLACK = 2.0  # Timers, logs and looks at them, on a busy machine; times TIME_FACTOR where it is used.
-# An attempt to connect that began before the network healed, and the longest pause until the next.
-RECONNECT = 10 + 8 + SLACK
 PAD = {"PAD": "x" * 8000}
 
 
-class Partitioned(Case):
-    """An entry and nodes, each in a namespace of its own."""
-    nodes = ()
-    hosts = ("n1",)
-
+class OneNode(Partitioned):
     @classmethod
     def setUpClass(cls):
-        cls.net = Network("entry", *cls.hosts)
-        cls.net.__enter__()
-        cls.addClassCleanup(cls.net.__exit__)
-        cls.cluster_options = {
-            "link_host": cls.net.address("entry"), "entry_prefix": cls.net.on("entry"),
-            "entry_extra": f"limits: {{heartbeat: '{HEARTBEAT}s', lease: '{LEASE}s'}}\n"}
         super().setUpClass()
+        before = cls.net.received_bytes("n1")
         try:
-            for host in cls.hosts:
-                cls.cluster.add_agent(host, prefix=cls.net.on(host), advertise=cls.net.address(host))
+            cls.cluster.create_app("many", ["sleep", "100000"], replicas=20, env=PAD)
         except BaseException:
             cls.failed = True
             raise
-
-    def tearDown(self):
-        self.net.heal()
-        for host in self.hosts:
-            self.cluster.wait_node(host, timeout=RECONNECT)
+        cls.full = cls.net.received_bytes("n1") - before
 
     # --- what is seen ---
-
-    def processes(self, app):
-        """Of all its instances: uid to pid and start time."""
-        return {i["uid"]: (int(i["pid"]), process_start(int(i["pid"]))) for i in self.apps_instances(app)}
-
-    def sessions(self, node="n1"):
-        """How many streams the entry has taken so far."""
-        return self.cluster.entry.output().count(f" node-connected node={node} ")
-
-    def losses(self, node="n1"):
-        return self.cluster.entry.output().count(f" node-lost node={node} ")
-
-    def lease_left(self, node="n1"):
-        expires = self.cluster.call("NodeService/GetNode", {"name": f"nodes/{node}"})["status"]["lease_expire_time"]
-        end = datetime.datetime.fromisoformat(expires)
-        return end.timestamp() - time.time()
 
     def noticed_by_agent(self, node="n1"):
         """Ends of streams that the agent has seen or brought about."""
@@ -82,19 +46,6 @@ class Partitioned(Case):
         wait_for("both sides find out", both, bound + HEARTBEAT / TIME_FACTOR)
         self.assertGreater(at["entry"], LEASE - HEARTBEAT - 0.1, "LOST before its lease ended")
         self.cluster.wait_node(node, "LOST", timeout=SLACK)
-
-
-class OneNode(Partitioned):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        before = cls.net.received_bytes("n1")
-        try:
-            cls.cluster.create_app("many", ["sleep", "100000"], replicas=20, env=PAD)
-        except BaseException:
-            cls.failed = True
-            raise
-        cls.full = cls.net.received_bytes("n1") - before
 
     def unharmed(self, before, app="many"):
         self.cluster.wait_app(app, "RUNNING", timeout=RECONNECT)
