@@ -82,10 +82,16 @@ bool IsClone(const rec::NodeRecord& node, const api::Hello& hello) {
   return !KnowsSecret(node, hello);
 }
 
-void NoteSecretKept(Catalog& catalog, const std::string& node) {
+void NoteWelcomeKept(Catalog& catalog, const std::string& node) {
   const rec::NodeRecord* record = catalog.nodes.Find(node);
-  if (record == nullptr || record->kept_secret_sha256() == record->session_secret_sha256()) return;
-  catalog.nodes.Mutate(node).set_kept_secret_sha256(record->session_secret_sha256());
+  if (record == nullptr) return;
+  const bool told = record->guard().empty() && record->has_accepted_position();
+  if (!told && record->kept_secret_sha256() == record->session_secret_sha256()) return;
+  rec::NodeRecord& changed = catalog.nodes.Mutate(node);
+  changed.set_kept_secret_sha256(record->session_secret_sha256());
+  // It has a position of this catalog now. Should it come with the accepted one again, then because
+  // its journal was lost once more or restored: that was not what the operator looked at.
+  if (told) changed.clear_accepted_position();
 }
 
 api::Position CurrentPosition(const Catalog& catalog, const std::string& timeline) {

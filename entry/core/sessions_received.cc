@@ -100,7 +100,7 @@ void Sessions::State::TakeApplied(AgentSession& session, const api::AssignmentsA
     MergeRefusal(refused, now.wall, catalog.instances.Mutate(name));
     dirty.App(AppOf(name));
   }
-  NoteSecretKept(catalog, session.node());
+  NoteWelcomeKept(catalog, session.node());
   if (session.grants_held() && !applied.resync() &&
       session.assignments().Covers(applied.version())) {
     session.ReleaseGrants();

@@ -37,11 +37,8 @@ TEST_CASE("guard: accepting is durable before it is told, and outlives the entry
   }
   SECTION("an agent that missed it is told again") {
     REQUIRE(stage.Accept("nodes/n1").ok());
-    const std::string guard = stage.agent->fake.guard;
-    const api::Position position = stage.agent->fake.position;
-    stage.Connect();
-    stage.agent->fake.guard = guard;
-    stage.agent->fake.position = position;
+    stage.Disconnect();
+    stage.entry.Connect("n1", stage.agent->fake.Hello({}).hello());  // Its Welcome is lost.
     stage.entry.Restart();
     stage.Connect();
     CHECK(stage.State() == api::NODE_STATE_READY);
@@ -60,6 +57,21 @@ TEST_CASE("guard: accepting is durable before it is told, and outlives the entry
     CHECK(stage.State() == api::NODE_STATE_GUARDED);
   }
   CHECK(stage.agent->fake.guard_refused.empty());
+}
+
+TEST_CASE("guard: accepting holds for one loss of the journal, not for the next") {
+  GuardStage stage;
+  stage.Create("web");
+  stage.Disconnect();
+  stage.LoseJournal();
+  stage.Connect();
+  CHECK(stage.State() == api::NODE_STATE_GUARDED);
+  stage.AcceptAndConnect();
+  CHECK(stage.State() == api::NODE_STATE_READY);
+  stage.Disconnect();
+  stage.LoseJournal();
+  stage.Connect();
+  CHECK(stage.State() == api::NODE_STATE_GUARDED);
 }
 
 TEST_CASE("guard: accepting is for nodes that are guarded, and may be said twice") {
