@@ -65,7 +65,7 @@ class Network(Once):
     def suffer(self, method, fate):
         story = self.prepare(method)
         before = self.state(story)
-        with ChaosProxy(self.cluster.api_port) as proxy, ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor() as pool, ChaosProxy(self.cluster.api_port) as proxy:
             if fate == LOST_REQUEST:
                 self.cut(proxy, story, LOSE_REQUEST)
                 self.assertEqual(self.state(story), before)
@@ -153,10 +153,12 @@ class KilledAtCommit(Once):
         before = self.state(story)
         with ThreadPoolExecutor() as pool:
             fate = self.store.next(plan)
-            call = pool.submit(self.call, story)
-            self.assertTrue(fate.held.wait(PATIENCE), "there was no commit")
-            self.cluster.entry.kill()
-            self.store.next(PASS)
+            try:
+                call = pool.submit(self.call, story)
+                self.assertTrue(fate.held.wait(PATIENCE), "there was no commit")
+                self.cluster.entry.kill()
+            finally:
+                self.store.next(PASS)
             with self.assertRaises(CallError) as failed:
                 call.result()
         self.assertEqual(failed.exception.code, "Unavailable", failed.exception)
