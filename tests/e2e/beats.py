@@ -14,6 +14,7 @@ from cluster import wait_for
 
 WIDTH = 20
 # Deaf to all polite signals, with a child in a session of its own that is as deaf: what ends it ends the tree.
+# By itself it ends once the file $UNTIL exists.
 SCRIPT = r"""
 import os, signal, time
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)
@@ -27,7 +28,7 @@ if os.fork() == 0:
 path = os.path.join(os.environ["BEATS"], ":".join(parts))
 file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
 first = b"%%%(width)d.6f" %% time.clock_gettime(time.CLOCK_BOOTTIME)
-while True:
+while not os.path.exists(os.environ.get("UNTIL", "")):
     os.pwrite(file, first + b"%%%(width)d.6f" %% time.clock_gettime(time.CLOCK_BOOTTIME), 0)
     time.sleep(0.01)
 """ % {"width": WIDTH}

@@ -3,7 +3,7 @@
 import unittest
 
 from case import Case, Visitor
-from cluster import CallError
+from cluster import CallError, wait_for
 
 
 class Drain(Case):
@@ -51,6 +51,27 @@ class Drain(Case):
         self.cluster.call("NodeService/ResumeNode", {"name": f"nodes/{node}"})
         self.cluster.wait_node(node)
         self.assertEqual(self.cluster.get_app("stuck")["status"]["state"], "APP_STATE_RUNNING")
+
+    def test_a_drain_that_finds_no_other_place_says_why_until_there_is_one(self):
+        self.cluster.call("NodeService/UpdateNode", {"node": {"name": "nodes/n1", "labels": {"disk": "fast"}},
+                                                     "updateMask": {"paths": ["labels"]}})
+        self.cluster.create_app("picky", ["sleep", "1000"], placement={"node_selector": {"disk": "fast"}})
+        before = self.instance("picky")
+        operation = self.cluster.call("NodeService/DrainNode", {"name": "nodes/n1"})
+
+        def said():
+            now = self.cluster.call("OperationService/GetOperation", {"name": operation["name"]})
+            self.assertNotIn("done", now)
+            return now.get("progress", {}).get("message", "")
+        wait_for("it says what cannot leave, and why", lambda: "picky" in said() and "cannot leave" in said())
+        self.assertIn("label", said())
+        self.assertEqual(self.instance("picky")["pid"], before["pid"])  # It runs on meanwhile.
+        self.cluster.call("NodeService/UpdateNode", {"node": {"name": "nodes/n2", "labels": {"disk": "fast"}},
+                                                     "updateMask": {"paths": ["labels"]}})
+        self.cluster.wait_operation(operation["name"])
+        self.assertEqual(self.nodes_of("picky"), ["n2"])
+        self.cluster.call("NodeService/ResumeNode", {"name": "nodes/n1"})
+        self.cluster.wait_node("n1")
 
     def test_a_node_that_holds_something_is_not_deleted(self):
         self.cluster.create_app("holder", ["sleep", "1000"], replicas=2)
