@@ -1,5 +1,7 @@
 #include "agent/link/identity.h"
 
+#include <utility>
+
 #include "common/file.h"
 #include "common/status.h"
 #include "common/swapped_folder.h"
@@ -19,17 +21,19 @@ absl::Status NotEnrolled(const std::string& dir) {
                    {{"dir", dir}});
 }
 
-}  // namespace
-
-absl::StatusOr<Identity> ReadIdentity(const std::string& dir) {
+absl::StatusOr<Identity> ReadFiles(const std::string& dir) {
   Identity identity;
   absl::StatusOr<std::string> key = ReadFile(dir + "/node.key", kMaxFileBytes);
   if (absl::IsNotFound(key.status())) return NotEnrolled(dir);
   if (!key.ok()) return key.status();
-  identity.key_pem = Secret(*key);
+  identity.key_pem = Secret(*std::move(key));
   ASSIGN_OR_RETURN(identity.certificate_pem, ReadFile(dir + "/node.crt", kMaxFileBytes));
   ASSIGN_OR_RETURN(identity.ca_pem, ReadFile(dir + "/ca.crt", kMaxFileBytes));
   ASSIGN_OR_RETURN(identity.entry, ReadFile(dir + "/entry", kMaxFileBytes));
+  return identity;
+}
+
+absl::Status CheckFilesFit(const std::string& dir, const Identity& identity) {
   for (const absl::Status& status : {CheckKeyMatches(identity.certificate_pem, identity.key_pem),
                                      CheckIssuedBy(identity.certificate_pem, identity.ca_pem)}) {
     if (!status.ok()) {
@@ -38,7 +42,29 @@ absl::StatusOr<Identity> ReadIdentity(const std::string& dir) {
           "; enrol the node again");
     }
   }
+  return absl::OkStatus();
+}
+
+bool AreSame(const Identity& a, const Identity& b) {
+  return a.key_pem.Equals(b.key_pem.Reveal()) && a.certificate_pem == b.certificate_pem &&
+         a.ca_pem == b.ca_pem && a.entry == b.entry;
+}
+
+}  // namespace
+
+absl::StatusOr<Identity> ReadIdentity(const std::string& dir) {
+  ASSIGN_OR_RETURN(Identity identity, ReadFiles(dir));
+  RETURN_IF_ERROR(CheckFilesFit(dir, identity));
   return identity;
+}
+
+absl::StatusOr<std::shared_ptr<const IdentityReader::Known>> IdentityReader::Read() {
+  ASSIGN_OR_RETURN(Identity identity, ReadFiles(dir_));
+  if (known_ != nullptr && AreSame(known_->identity, identity)) return known_;
+  RETURN_IF_ERROR(CheckFilesFit(dir_, identity));
+  ASSIGN_OR_RETURN(NodeName node, NodeOf(identity));
+  known_ = std::make_shared<const Known>(Known{std::move(identity), std::move(node)});
+  return known_;
 }
 
 absl::Status WriteIdentity(const std::string& dir, const Identity& identity) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,5 +35,24 @@ struct NodeName {
   std::string serial;
 };
 absl::StatusOr<NodeName> NodeOf(const Identity& identity);
+
+// Reads the same folder again and again, and checks the files only when they have changed: parsing
+// and verifying costs a hundred times what reading does. One thread.
+class IdentityReader {
+ public:
+  struct Known {
+    Identity identity;
+    NodeName node;
+  };
+
+  explicit IdentityReader(std::string dir) : dir_(std::move(dir)) {}
+
+  // As it is on disk now. Errors as ReadIdentity and NodeOf; the next call looks again.
+  absl::StatusOr<std::shared_ptr<const Known>> Read();
+
+ private:
+  const std::string dir_;
+  std::shared_ptr<const Known> known_;
+};
 
 }  // namespace appsup::agent

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include "agent/link/identity.h"
 #include "common/log.h"
 #include "common/rpc/deadline.h"
 
@@ -21,7 +20,11 @@ constexpr absl::Duration kMaxGoodbyeDelay = absl::Minutes(10);
 }  // namespace
 
 LinkThread::LinkThread(LinkOptions options, Clock& clock, Random& random, LinkClient::Sink sink)
-    : options_(std::move(options)), clock_(clock), random_(random), sink_(std::move(sink)) {}
+    : options_(std::move(options)),
+      clock_(clock),
+      random_(random),
+      sink_(std::move(sink)),
+      identity_(options_.identity_dir) {}
 
 void LinkThread::Start() {
   connect_at_ = absl::ZeroDuration();
@@ -121,17 +124,16 @@ void LinkThread::OnTime() {
 }
 
 void LinkThread::Connect() {
-  const absl::StatusOr<Identity> identity = ReadIdentity(options_.identity_dir);
-  if (!identity.ok()) return RetryLater(identity.status());
-  const absl::StatusOr<NodeName> node = NodeOf(*identity);
-  if (!node.ok()) return RetryLater(node.status());
-  if (final_ && node->serial == serial_) {
+  const absl::StatusOr<std::shared_ptr<const IdentityReader::Known>> known = identity_.Read();
+  if (!known.ok()) return RetryLater(known.status());
+  const NodeName& node = (*known)->node;
+  if (final_ && node.serial == serial_) {
     connect_at_ = clock_.Now().boot + options_.identity_check_period;
     return;
   }
   final_ = false;
-  serial_ = node->serial;
-  std::string entry = options_.entry.empty() ? identity->entry : options_.entry;
+  serial_ = node.serial;
+  std::string entry = options_.entry.empty() ? (*known)->identity.entry : options_.entry;
   if (!go_to_.empty()) entry = std::exchange(go_to_, "");
   connected_by_ = clock_.Now().boot + options_.connect_timeout;
 
@@ -149,12 +151,26 @@ void LinkThread::Connect() {
     sink_(LinkWritable{connection});
   };
   owner.ended = [this](const absl::Status& status) { Ended(status); };
-  std::shared_ptr<grpc::Channel> channel =
-      MakeChannel(entry, *identity, {options_.keepalive_time, options_.keepalive_timeout});
+  std::shared_ptr<grpc::Channel> channel = ChannelTo(entry, *known);
   MutexLock lock(&mutex_);
   if (stopping_) return;
   ++connection_;
   stream_ = std::make_unique<LinkStream>(std::move(channel), &queue_, std::move(owner));
+}
+
+std::shared_ptr<grpc::Channel> LinkThread::ChannelTo(
+    const std::string& entry, const std::shared_ptr<const IdentityReader::Known>& known) {
+  // IDLE: its connection was open and has ended. READY may be half-open; after TRANSIENT_FAILURE the
+  // channel would answer with its last error until its own backoff is over.
+  const bool reusable = channel_.channel != nullptr && channel_.entry == entry &&
+                        channel_.known == known &&
+                        channel_.channel->GetState(false) == GRPC_CHANNEL_IDLE;
+  if (!reusable) {
+    channel_ = {entry, known,
+                MakeChannel(entry, known->identity,
+                            {options_.keepalive_time, options_.keepalive_timeout})};
+  }
+  return channel_.channel;
 }
 
 void LinkThread::Opened() {

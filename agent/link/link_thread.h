@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
+#include "agent/link/identity.h"
 #include "agent/link/link_client.h"
 #include "agent/link/link_stream.h"
 #include "common/mutex.h"
@@ -38,6 +39,9 @@ class LinkThread : public std::enable_shared_from_this<LinkThread> {
   void OnTime();
 
   void Connect();
+  // The last one if its connection has ended, so that TLS need not be set up anew; else a new one.
+  std::shared_ptr<grpc::Channel> ChannelTo(
+      const std::string& entry, const std::shared_ptr<const IdentityReader::Known>& known);
   void Opened();
   void Received(std::shared_ptr<appsupervisor::v1::ConnectResponse> message);
   void HeedGoodbye(const appsupervisor::v1::Goodbye& goodbye);
@@ -55,6 +59,12 @@ class LinkThread : public std::enable_shared_from_this<LinkThread> {
   std::thread thread_;
 
   // Thread of the queue only. Times are boot times.
+  IdentityReader identity_;
+  struct {
+    std::string entry;
+    std::shared_ptr<const IdentityReader::Known> known;
+    std::shared_ptr<grpc::Channel> channel;
+  } channel_;
   uint32_t attempt_ = 0;
   absl::Duration connect_at_ = absl::InfiniteDuration();    // While there is no stream.
   absl::Duration connected_by_ = absl::InfiniteDuration();  // While the stream is not open.

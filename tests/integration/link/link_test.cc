@@ -179,6 +179,27 @@ TEST_CASE("link: a certificate is renewed over a connection that shows the old o
   CHECK(WaitFor([&] { return agent.welcome().incarnation() >= 2; }));
 }
 
+TEST_CASE("link: files of an identity are taken anew when they change, and errors are not kept") {
+  EntryFixture entry;
+  const std::string folder = entry.EnrollNode("n1", "machine-1");
+  const agent::Identity before = *agent::ReadIdentity(folder);
+  agent::IdentityReader reader(folder);
+  const auto first = reader.Read();
+  REQUIRE(first.ok());
+  CHECK((*first)->node.node == "n1");
+  CHECK(*reader.Read() == *first);
+  const auto renewed = agent::RenewIdentity(before, "", absl::Seconds(10));
+  REQUIRE(renewed.ok());
+  agent::Identity mixed = before;
+  mixed.certificate_pem = renewed->certificate_pem;
+  REQUIRE(agent::WriteIdentity(folder, mixed).ok());
+  CHECK(absl::IsFailedPrecondition(reader.Read().status()));
+  REQUIRE(agent::WriteIdentity(folder, *renewed).ok());
+  const auto second = reader.Read();
+  REQUIRE(second.ok());
+  CHECK((*second)->node.serial != (*first)->node.serial);
+}
+
 TEST_CASE("link: an agent fetches a blob whole, from an offset, and not one that is not there") {
   EntryFixture entry;
   std::string content;
