@@ -9,7 +9,7 @@ import threading
 import uuid
 
 from case import Case, is_alive, wait_pid
-from cluster import AGENT_UID, SOURCE, TIME_FACTOR, CallError, _documents, wait_for
+from cluster import SOURCE, TIME_FACTOR, CallError, _documents, wait_for
 
 PROTOS = SOURCE / "proto"
 # What begins so changes nothing.
