@@ -26,8 +26,8 @@ std::optional<api::Goodbye> RefuseIdentity(const Catalog& catalog, const AgentCo
 // it: it cannot present the secret of the node's last session.
 bool IsClone(const rec::NodeRecord& node, const api::Hello& hello);
 
-// The agent has answered Welcome, so the secret in it, and that the catalog was accepted, are in the
-// agent's journal.
+// The agent has answered Welcome, so the secret in it, and that the catalog was accepted, are in
+// the agent's journal.
 void NoteWelcomeKept(Catalog& catalog, const std::string& node);
 
 // Where this entry's catalog stands.
