@@ -4,6 +4,7 @@
 
 #include "common/check.h"
 #include "common/log.h"
+#include "common/rpc/deadline.h"
 #include "common/status.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
@@ -116,7 +117,7 @@ void Server::SetServing(bool serving) {
 
 void Server::Shutdown(absl::Duration grace) {
   for (auto& service : services_) service->Stop();
-  if (server_ != nullptr) server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  if (server_ != nullptr) server_->Shutdown(DeadlineIn(grace));
   if (!threads_.empty()) {
     for (auto& service : services_) {
       APPSUP_CHECK(service->WaitForCalls(kCallsEndWithin), "a call is never let go of");

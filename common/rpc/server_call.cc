@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "common/rpc/deadline.h"
 #include "common/rpc/grpc_status.h"
 #include "common/rpc/message_codec.h"
 #include "grpcpp/security/auth_context.h"
@@ -47,9 +48,13 @@ std::optional<std::string> ServerCall::Metadata(const std::string& key) const {
 }
 
 absl::Duration ServerCall::time_left() const {
-  const auto deadline = context_.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteDuration();
-  return absl::FromChrono(deadline) - absl::Now();
+  const gpr_timespec deadline = context_.raw_deadline();
+  if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) {
+    return absl::InfiniteDuration();
+  }
+  // Of one clock: soon after the wall clock was set, absl::Now() is still what it was before.
+  const gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
+  return absl::Seconds(left.tv_sec) + absl::Nanoseconds(left.tv_nsec);
 }
 
 std::vector<std::string> ServerCall::peer_uris() const { return Properties(context_, "peer_uri"); }
@@ -116,7 +121,7 @@ void ServerCall::Finish(const absl::Status& status) {
   if (!AskToFinish(status)) return;
   if (!writing_) return StartFinish();
   stuck_alarm_ = std::make_unique<grpc::Alarm>();
-  stuck_alarm_->Set(queue_, absl::ToChronoTime(absl::Now() + kStuckWrite), stuck_.Start(this));
+  stuck_alarm_->Set(queue_, DeadlineIn(kStuckWrite), stuck_.Start(this));
 }
 
 void ServerCall::FinishWith(const google::protobuf::Message& message) {
