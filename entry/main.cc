@@ -20,7 +20,7 @@ namespace {
 
 constexpr absl::Duration kGrace = absl::Seconds(5);
 constexpr absl::Duration kWatchdog = absl::Seconds(20);
-constexpr time_t kSecondsPerDay = 24 * 3600;
+constexpr time_t kLookSeconds = 60;
 constexpr int kExitBadConfig = 2;
 
 struct Arguments {
@@ -58,12 +58,13 @@ int Init(const EntryConfig& config) {
   return 0;
 }
 
-// Until a signal says to end. Once a day the server certificate is looked at.
+// Until a signal says to end. Meanwhile the server certificate is looked at: often, because the
+// wall clock may be set.
 void AwaitEnd(Entry& entry) {
   const sigset_t signals = OurSignals();
   for (;;) {
-    const timespec day{kSecondsPerDay, 0};
-    const int signal = sigtimedwait(&signals, nullptr, &day);
+    const timespec period{kLookSeconds, 0};
+    const int signal = sigtimedwait(&signals, nullptr, &period);
     if (signal == SIGTERM || signal == SIGINT) return;
     if (signal == SIGHUP) {
       IgnoreError(ReopenLog(), "the present log file stays in use");

@@ -49,7 +49,8 @@ bool IsGood(const CertificateInfo& info, const SignOptions& wanted, absl::Time n
       return std::find(have.begin(), have.end(), name) != have.end();
     });
   };
-  return info.not_after - now > (info.not_after - info.not_before) / 3 &&
+  // One that was made while the clock was ahead is of no use to anybody for a long time.
+  return info.not_before <= now && info.not_after - now > (info.not_after - info.not_before) / 3 &&
          has_all(info.dns_sans, wanted.dns_sans) && has_all(info.ip_sans, wanted.ip_sans);
 }
 

@@ -69,6 +69,18 @@ TEST_CASE("ca: the server certificate is renewed in its last third and for new n
   CHECK(SplitPemChain(*ReadFile(ServerTlsFiles(state).certificate))->size() == 2);
 }
 
+TEST_CASE("ca: a server certificate that was made by a clock that was ahead is made anew") {
+  testing::TempDir dir;
+  const std::string state = dir.path().string();
+  const auto ca = Ca::OpenOrCreate(state, kNow);
+  const absl::Duration year = absl::Hours(365 * 24);
+  REQUIRE(ca->EnsureServerCertificate(state, {}, kNow + year).ok());
+  REQUIRE(ca->EnsureServerCertificate(state, {}, kNow).ok());
+  const auto info = GetCertificateInfo(*ReadFile(ServerTlsFiles(state).certificate));
+  CHECK(info->not_before <= kNow);
+  CHECK(info->not_after == kNow + kServerCertificateLife);
+}
+
 TEST_CASE("node identity: exactly one URI of the right form is accepted") {
   CHECK(*NodeFromUris({"appsup://node/n1/u1"}) == NodeIdentity{"n1", "u1"});
   CHECK(NodeUri({"n1", "u1"}) == "appsup://node/n1/u1");
