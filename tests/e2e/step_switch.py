@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import signal
 import sqlite3
+import tempfile
 import threading
 import time
 import uuid
@@ -65,7 +66,7 @@ class StepCluster(Cluster):
         super().__init__(**options)
         for path in (BIN / "steps").iterdir():
             shutil.copy2(path, self.bin / path.name)
-        self.switches, self.faults, self.looking = {}, [], threading.Lock()
+        self.switches, self.faults = {}, []
         self.ending = threading.Event()
         self.systemd = threading.Thread(target=self.keep_up, daemon=True)
         self.entry_prefix = self.prefix("entry", "appsup-entry")
@@ -98,10 +99,9 @@ class StepCluster(Cluster):
 
     def keep_up(self):
         while not self.ending.wait(PAUSE):
-            with self.looking:
-                for name, program in self.programs():
-                    if not program.alive():
-                        self.start_again(name, program)
+            for name, program in self.programs():
+                if not program.alive():
+                    self.start_again(name, program)
 
     def start_again(self, name, program):
         if program.process.returncode != -signal.SIGKILL:
@@ -135,20 +135,17 @@ class StepCluster(Cluster):
         for byte in str(run_dir).encode():
             group = (group ^ byte) * 1099511628211 % 2**64
         state = self.dir / node / "var/lib/appsup/agent"
-        return [*map(str, (state / "instances").iterdir()), *map(str, (state / "data").glob("*/*/*")),
+        return [*map(str, (state / "instances").iterdir()), *map(str, (state / "data").glob("*/*")),
                 *glob.glob(f"/sys/fs/cgroup/**/appsup-{group:016x}/*/", recursive=True)]
 
-    def journals(self):
-        """(table, key) of each row, by node. The agents are stopped for it, and started again."""
-        rows = {}
-        with self.looking:
-            for node, agent in self.agents.items():
-                agent.stop()
-                path = self.dir / node / "var/lib/appsup/agent/journal.db"
-                with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as journal:
-                    rows[node] = journal.execute("SELECT tab, key FROM row").fetchall()
-                agent.start()
-        return rows
+    def journal(self, node):
+        """(table, key) of each row of the agent's journal; read from a copy, because it is held exclusively."""
+        state = self.dir / node / "var/lib/appsup/agent"
+        with tempfile.TemporaryDirectory() as folder:
+            for path in state.glob("journal.db*"):
+                shutil.copy(path, folder)
+            with contextlib.closing(sqlite3.connect(pathlib.Path(folder) / "journal.db")) as journal:
+                return journal.execute("SELECT tab, key FROM row").fetchall()
 
     def processes(self):
         """What runs of apps: (pid, environment), by app."""
