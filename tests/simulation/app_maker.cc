@@ -135,6 +135,55 @@ api::AppSpec MakeSpec(Random& random, int number) {
   return spec;
 }
 
+api::AppSpec MakeDurableSpec(Random& random, int number, bool fenced) {
+  api::AppSpec spec;
+  ProcessPlan plan;
+  plan.ready = Between(random, kZero, absl::Milliseconds(400));
+  plan.stubborn = Chance(random, 80);
+  SetCommand(plan, spec.mutable_runtime()->mutable_process()->mutable_command());
+  spec.set_replicas(static_cast<int>(Between(random, int64_t{1}, int64_t{3})));
+  spec.mutable_placement()->add_environments("eu");
+  (*spec.mutable_env())["VERSION"] = absl::StrCat(random.Below(1000));
+  SetPorts(random, number, spec);
+  for (api::Port& port : *spec.mutable_ports()) port.clear_number();
+  SetUpdate(random, spec);
+  if (fenced) {
+    SetFenced(spec);
+  } else {
+    spec.mutable_disconnect()->set_replace(api::REPLACE_AFTER);
+    *spec.mutable_disconnect()->mutable_lost_after() =
+        ToProtoDuration(Between(random, absl::Seconds(1), absl::Seconds(3)));
+  }
+  *spec.mutable_stop()->mutable_grace_period() =
+      ToProtoDuration(Between(random, absl::Milliseconds(300), absl::Seconds(2)));
+  return spec;
+}
+
+void SetFenced(api::AppSpec& spec) {
+  api::Disconnect& disconnect = *spec.mutable_disconnect();
+  disconnect.Clear();
+  disconnect.set_at_lease_end(api::AT_LEASE_END_STOP);
+  disconnect.set_replace(api::REPLACE_AFTER_STOP);
+}
+
+api::AppSpec MakeSetupSpec(Random& random, int number) {
+  api::AppSpec spec = MakeDurableSpec(random, number, false);
+  *spec.mutable_stop()->mutable_grace_period() = ToProtoDuration(absl::Seconds(2));
+  SetLongSetup(random, spec);
+  return spec;
+}
+
+void SetLongSetup(Random& random, api::AppSpec& spec) {
+  ProcessPlan plan;
+  plan.life = Between(random, absl::Seconds(2), absl::Seconds(6));
+  plan.stop = Between(random, absl::Milliseconds(200), absl::Seconds(2));
+  api::Setup& setup = *spec.mutable_setup();
+  setup.Clear();
+  SetCommand(plan, setup.mutable_command());
+  *setup.mutable_timeout() = ToProtoDuration(absl::Seconds(15));
+  setup.set_retry_safe(Chance(random, 20));
+}
+
 void ChangeSpec(Random& random, int number, api::AppSpec& spec) {
   switch (random.Below(8)) {
     case 0:

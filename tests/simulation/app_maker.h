@@ -10,6 +10,15 @@ namespace appsup::simulation {
 appsupervisor::v1::AppSpec MakeSpec(Random& random, int number);
 // One change of what an operator may change; of what runs, or of the rest.
 void ChangeSpec(Random& random, int number, appsupervisor::v1::AppSpec& spec);
+// Apps of scenes: they start well, and stop only when they are killed. `fenced`: they run only
+// under a lease; else their slots are given away soon after their node was lost.
+appsupervisor::v1::AppSpec MakeDurableSpec(Random& random, int number, bool fenced);
+// One with a setup that takes long, also to be stopped.
+appsupervisor::v1::AppSpec MakeSetupSpec(Random& random, int number);
+// Another such setup.
+void SetLongSetup(Random& random, appsupervisor::v1::AppSpec& spec);
+// Its instances run only under a lease from now on.
+void SetFenced(appsupervisor::v1::AppSpec& spec);
 // A spec that must be refused; it carries kBadMark.
 appsupervisor::v1::AppSpec MakeBadSpec(Random& random, int number);
 inline constexpr char kBadMark[] = "this-must-never-be-written";

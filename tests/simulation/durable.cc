@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "appsupervisor/v1/event_service.pb.h"
 
 namespace appsup::simulation {
 namespace {
@@ -26,7 +27,11 @@ absl::Status Durable::Apply(const entry::Transaction& transaction) {
   for (const entry::RowChange& row : transaction.rows) ApplyRow(row);
   log_.insert(log_.end(), transaction.changes.begin(), transaction.changes.end());
   trimmed_ = std::max(trimmed_, transaction.trim_changes_before);
-  while (!log_.empty() && log_.front().index < trimmed_) log_.pop_front();
+  for (; !log_.empty() && log_.front().index < trimmed_; log_.pop_front()) {
+    api::Event event;
+    event.ParseFromString(log_.front().event);
+    gone_[log_.front().index] = event.name();
+  }
   head_ = transaction.last_index;
   return absl::OkStatus();
 }

@@ -30,6 +30,8 @@ class Durable {
   const std::deque<entry::ChangeEntry>& log() const { return log_; }
   // nullptr: trimmed, or never written.
   const entry::ChangeEntry* Entry(int64_t index) const;
+  // Entries that are gone: the changed resource by index.
+  const std::map<int64_t, std::string>& trimmed() const { return gone_; }
   bool HasRow(const std::string& table, const std::string& key) const {
     return rows_.contains({table, key});
   }
@@ -54,6 +56,7 @@ class Durable {
   std::map<std::pair<std::string, std::string>, std::string> rows_;
   std::deque<entry::ChangeEntry> log_;
   int64_t head_ = 0;
+  std::map<int64_t, std::string> gone_;
   int64_t trimmed_ = 0;  // Entries below are gone.
   int64_t epoch_ = 0;
 };

@@ -13,8 +13,10 @@ EntryHost::EntryHost(World& world, Network& network, Observer& observer, Disk& d
                      NodeUid node_uid)
     : world_(world),
       network_(network),
-      observer_(observer),
-      disk_(disk),
+      watching_(observer),
+      shared_(disk),
+      observer_(&observer),
+      disk_(&disk),
       options_(options),
       name_(name),
       node_uid_(std::move(node_uid)),
@@ -42,13 +44,32 @@ void EntryHost::Crash(bool power) {
     clock_.Reboot(world_.now());
   }
   // A commit that was under way may have reached the disk.
-  if (busy_ && disk_.durable.epoch() == epoch_ && Chance(random_, 50)) Write(committing_);
+  if (busy_ && disk_->durable.epoch() == epoch_ && Chance(random_, 50)) Write(committing_);
   busy_ = false;
   committing_.clear();
   uncommitted_.clear();
   core_.reset();
   waiting_.clear();
   turn_planned_ = false;
+  AbortStreams(power);
+  Gone(absl::UnavailableError("connection reset by peer"));
+  disk_ = &shared_;
+  observer_ = &watching_;
+}
+
+void EntryHost::CutOff(Disk& copy) {
+  static Observer nobody;
+  world_.Note(name_, "entry-cut-off");
+  disk_ = &copy;
+  copy.leader = this;
+  observer_ = &nobody;
+  for (const auto& [stream, node] : streams_) Post(entry::AgentDisconnected{stream});
+  AbortStreams(false);
+  for (const auto& [id, open] : calls_) Post(entry::CallCancelled{id});
+  Gone(absl::UnavailableError("connection reset by peer"));
+}
+
+void EntryHost::AbortStreams(bool power) {
   for (const auto& [stream, node] : std::exchange(streams_, {})) {
     if (power) {
       network_.Vanish(stream);
@@ -56,7 +77,11 @@ void EntryHost::Crash(bool power) {
       network_.Abort(stream, Side::kEntry);
     }
   }
-  Gone(absl::UnavailableError("connection reset by peer"));
+}
+
+void EntryHost::SetWatchDelay(absl::Duration low, absl::Duration high) {
+  watch_low_ = low;
+  watch_high_ = high;
 }
 
 void EntryHost::Later(absl::Duration after, std::function<void()> what) {
@@ -113,7 +138,7 @@ void EntryHost::OnReceived(StreamId stream,
 
 void EntryHost::OnWritten(StreamId stream) {
   if (!up_ || !streams_.contains(stream)) return;
-  observer_.OnEntryWritable(stream);
+  observer_->OnEntryWritable(stream);
   Post(entry::AgentWritable{stream});
 }
 

@@ -17,6 +17,10 @@
 
 namespace appsup::simulation {
 
+// How long a watcher takes to read an event.
+inline constexpr absl::Duration kWatchLow = absl::Microseconds(50);
+inline constexpr absl::Duration kWatchHigh = absl::Milliseconds(2);
+
 // One entry process around a real core, doing what entry/core_thread.cc, entry/store_thread.cc and
 // entry/link do: all that waits is handled, then one Flush; commits are made in groups, one at a
 // time; when one fails the core is dropped and built anew from what is durable.
@@ -42,6 +46,11 @@ class EntryHost : public EntrySide {
   void Start();
   // The process dies. `power`: with its machine, so that nobody hears of it.
   void Crash(bool power);
+  // From now on it works on this copy of the store, and whoever was connected is gone; until it
+  // crashes. Nobody looks at what it does: it is not the one that promises anything.
+  void CutOff(Disk& copy);
+  bool is_cut_off() const { return disk_ != &shared_; }
+  void SetWatchDelay(absl::Duration low, absl::Duration high);
   bool up() const { return up_; }
   const entry::EntryCore* core() const { return core_.get(); }
   int64_t epoch() const { return epoch_; }
@@ -84,6 +93,7 @@ class EntryHost : public EntrySide {
   void Write(const std::vector<entry::Transaction>& group);
   void Failed(const absl::Status& status);
   void Gone(const absl::Status& why);
+  void AbortStreams(bool power);
 
   struct Open {
     ClientCall call;
@@ -93,8 +103,10 @@ class EntryHost : public EntrySide {
 
   World& world_;
   Network& network_;
-  Observer& observer_;
-  Disk& disk_;
+  Observer& watching_;
+  Disk& shared_;
+  Observer* observer_;
+  Disk* disk_;
   const entry::CoreOptions options_;
   const std::string name_;
   const NodeUid node_uid_;
@@ -115,6 +127,8 @@ class EntryHost : public EntrySide {
   std::vector<entry::Transaction> committing_;
   bool busy_ = false;
   uint32_t failures_ = 0;
+  absl::Duration watch_low_ = kWatchLow;
+  absl::Duration watch_high_ = kWatchHigh;
 };
 
 }  // namespace appsup::simulation

@@ -21,29 +21,29 @@ void EntryHost::Lead(absl::Duration delay) {
 }
 
 void EntryHost::Led() {
-  const bool other_lives = disk_.leader != nullptr && disk_.leader != this && disk_.leader->up();
+  const bool other_lives = disk_->leader != nullptr && disk_->leader != this && disk_->leader->up();
   if (other_lives) {
     return Lead(Backoff(kLeadBackoff).Next(failures_++, random_.Next()));
   }
-  disk_.leader = this;
-  epoch_ = disk_.durable.TakeEpoch();
+  disk_->leader = this;
+  epoch_ = disk_->durable.TakeEpoch();
   entry::CoreOptions options = options_;
   options.seed = random_.Next();
   options.boot_id = absl::StrCat("boot-", name_, "-", boots_);
   auto core =
-      entry::EntryCore::Create(options, disk_.durable.Rows(), epoch_, NewUuid(random_), Now());
+      entry::EntryCore::Create(options, disk_->durable.Rows(), epoch_, NewUuid(random_), Now());
   if (!core.ok()) return world_.Fail(1, std::string(core.status().message()), "readable rows");
   core_ = *std::move(core);
   world_.Note(name_, "leading", std::to_string(epoch_));
-  observer_.OnLeading(epoch_);
+  observer_->OnLeading(epoch_);
   for (entry::Effect& effect : core_->Flush(Now())) Perform(effect);
 }
 
 void EntryHost::BeginCommit() {
   busy_ = true;
   committing_ = std::exchange(uncommitted_, {});
-  const CommitFault fault = std::exchange(disk_.next, CommitFault::kNone);
-  Later(Between(random_, disk_.low, disk_.high), [this, fault, term = term_] {
+  const CommitFault fault = std::exchange(disk_->next, CommitFault::kNone);
+  Later(Between(random_, disk_->low, disk_->high), [this, fault, term = term_] {
     if (term == term_) EndCommit(fault);
   });
 }
@@ -51,7 +51,7 @@ void EntryHost::BeginCommit() {
 void EntryHost::EndCommit(CommitFault fault) {
   busy_ = false;
   const std::vector<entry::Transaction> group = std::exchange(committing_, {});
-  if (disk_.durable.epoch() != epoch_) {
+  if (disk_->durable.epoch() != epoch_) {
     return Failed(absl::FailedPreconditionError("another entry has taken over"));
   }
   const bool written = fault == CommitFault::kNone || fault == CommitFault::kDone ||
@@ -69,7 +69,7 @@ void EntryHost::EndCommit(CommitFault fault) {
 
 void EntryHost::Write(const std::vector<entry::Transaction>& group) {
   for (const entry::Transaction& transaction : group) {
-    const absl::Status status = disk_.Apply(transaction, epoch_, observer_);
+    const absl::Status status = disk_->Apply(transaction, epoch_, *observer_);
     if (!status.ok())
       return world_.Fail(1, std::string(status.message()), "no gap between indices");
   }

@@ -1,7 +1,9 @@
 // What goes wrong.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "appsupervisor/agent/v1/journal.pb.h"
 #include "tests/simulation/app_maker.h"
 #include "tests/simulation/simulation.h"
 
@@ -43,6 +45,12 @@ void Simulation::BreakNetwork(const Action& action) {
         network_.SetDelay(node, absl::Microseconds(200), absl::Milliseconds(2));
       });
       return;
+    case ActionKind::kGap:
+      network_.MakeGap(node);
+      return Until(action.length, [this, node] { network_.EndGap(node); });
+    case ActionKind::kSmallParts:
+      network_.SetSmallParts(node, true);
+      return Until(action.length, [this, node] { network_.SetSmallParts(node, false); });
     default:
       return network_.Refuse(node, 1 + static_cast<int>(action.value % 6));
   }
@@ -58,6 +66,10 @@ void Simulation::BreakEntry(const Action& action) {
       return Until(action.length, [&entry] { entry.Start(); });
     case ActionKind::kEntryTakeover:
       return TakeOver(action);
+    case ActionKind::kEntryCutOff:
+      return CutOff(action);
+    case ActionKind::kSlowWatchers:
+      return SlowWatchers(action);
     case ActionKind::kCommitFails: {
       const CommitFault faults[] = {CommitFault::kNotDone, CommitFault::kDone, CommitFault::kFsync,
                                     CommitFault::kFsyncDone};
@@ -87,6 +99,56 @@ void Simulation::TakeOver(const Action& action) {
   entries_[next]->Start();
   Until(action.length, [&old, this] {
     if (&old != &active()) old.Crash(false);
+  });
+}
+
+// The entry's machine loses touch with the others and goes on with its copy of the store; another
+// leads. Later the streams of some nodes break, and their new ones come to the old one: by a stale
+// name, or because it is reached again.
+void Simulation::CutOff(const Action& action) {
+  EntryHost& old = active();
+  if (!old.up() || old.core() == nullptr || entries_[1 - active_]->up()) return;
+  SeededRandom random(action.value);
+  copy_ = disk_;
+  copy_.next = CommitFault::kNone;
+  old.CutOff(copy_);
+  cut_off_ = &old;
+  TakeOver(action);
+  for (int node = 0; node < schedule_.setting.nodes; ++node) {
+    for (int time = 0; time < 2; ++time) {
+      world_.After(Between(random, absl::Seconds(1), action.length), [this, node, &old] {
+        if (mended_ || cut_off_ != &old || !old.is_cut_off()) return;
+        strays_[node] = 2;
+        network_.Reset(node);
+      });
+    }
+  }
+}
+
+// Only nodes that know, and will not forget, who leads: what the others do is up to nobody.
+EntryHost* Simulation::DetourOf(int node) {
+  int& left = strays_[node];
+  if (left == 0 || mended_ || cut_off_ == nullptr || !cut_off_->is_cut_off()) return nullptr;
+  const auto& rows = agents_[static_cast<size_t>(node)]->journal().contents().node;
+  const auto row = rows.find("node");
+  appsupervisor::agent::v1::NodeRecord record;
+  if (row != rows.end()) record.ParseFromString(row->second);
+  const auto& obeyed = record.timelines();
+  if (obeyed.size() < 2 || obeyed.rbegin()->epoch() <= cut_off_->epoch()) return nullptr;
+  const bool obeyed_it = std::any_of(obeyed.begin(), obeyed.end(), [this](const auto& known) {
+    return known.epoch() == cut_off_->epoch();
+  });
+  if (!obeyed_it) return nullptr;
+  --left;
+  return cut_off_;
+}
+
+void Simulation::SlowWatchers(const Action& action) {
+  for (const auto& entry : entries_) {
+    entry->SetWatchDelay(absl::Seconds(3), absl::Seconds(8));
+  }
+  Until(action.length, [this] {
+    for (const auto& entry : entries_) entry->SetWatchDelay(kWatchLow, kWatchHigh);
   });
 }
 

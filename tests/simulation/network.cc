@@ -1,5 +1,6 @@
 #include "tests/simulation/network.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace appsup::simulation {
@@ -45,13 +46,15 @@ void Network::Arrive(StreamId id) {
   if (node.blocked[0] || node.blocked[1]) {
     return EndAgent(id, "the entry did not answer in time", kConnectTimeout);
   }
-  if (entry_ == nullptr || !entry_->Listens() || node.refusals > 0) {
+  EntrySide* entry = detour_ ? detour_(stream->node) : nullptr;
+  if (entry == nullptr) entry = entry_;
+  if (entry == nullptr || !entry->Listens() || node.refusals > 0) {
     if (node.refusals > 0) --node.refusals;
     return EndAgent(id, "connection refused", DelayOf(stream->node));
   }
-  stream->entry = entry_;
+  stream->entry = entry;
   stream->entry_open = true;
-  entry_->OnAccepted(id, stream->node);
+  entry->OnAccepted(id, stream->node);
   world_.After(DelayOf(stream->node), [this, id] {
     Stream* opened = Find(id);
     if (opened != nullptr && opened->agent_open) NodeOf(*opened).agent->OnOpened(id);
@@ -80,16 +83,57 @@ void Network::Send(StreamId id, std::shared_ptr<const appsupervisor::v1::Connect
 void Network::Send(StreamId id, std::shared_ptr<const appsupervisor::v1::ConnectResponse> message) {
   Stream* stream = Find(id);
   if (stream == nullptr || !stream->entry_open) return;
+  if (Vanishes(*stream, *message)) {
+    return TellWritten(id, Side::kEntry, absl::Microseconds(20));
+  }
+  const auto& statements = message->assignments();
+  if (NodeOf(*stream).small_parts && statements.begin() && statements.assignments_size() > 1) {
+    return PushInParts(id, *stream, *message);
+  }
   Packet packet;
   packet.down = std::move(message);
   Push(id, *stream, Side::kEntry, std::move(packet));
+}
+
+// Only INCREMENTAL statements: of a COMPLETE set no part can be missed and the rest come.
+bool Network::Vanishes(Stream& stream, const appsupervisor::v1::ConnectResponse& message) {
+  const auto& statements = message.assignments();
+  if (statements.assignments_size() == 0) return false;
+  Node& node = NodeOf(stream);
+  const bool incremental = statements.type() == appsupervisor::v1::ASSIGNMENTS_TYPE_INCREMENTAL;
+  if (incremental && std::exchange(node.gap_due, false)) {
+    stream.has_gap = true;
+    return true;
+  }
+  stream.has_gap = false;
+  return false;
+}
+
+void Network::PushInParts(StreamId id, Stream& stream,
+                          const appsupervisor::v1::ConnectResponse& message) {
+  const int count = message.assignments().assignments_size();
+  for (int at = 0; at < count; ++at) {
+    auto part = std::make_shared<appsupervisor::v1::ConnectResponse>(message);
+    auto& statements = *part->mutable_assignments();
+    statements.clear_assignments();
+    *statements.add_assignments() = message.assignments().assignments(at);
+    statements.set_begin(at == 0);
+    statements.set_end(at + 1 == count && message.assignments().end());
+    Packet packet;
+    packet.down = std::move(part);
+    packet.more = at + 1 < count;
+    absl::Duration& due = stream.channels[At(Side::kEntry)].last_due;
+    due = std::max(due, world_.now()) +
+          Between(random_, absl::ZeroDuration(), absl::Milliseconds(300));
+    Push(id, stream, Side::kEntry, std::move(packet));
+  }
 }
 
 void Network::Push(StreamId id, Stream& stream, Side from, Packet packet) {
   Channel& channel = stream.channels[At(from)];
   channel.last_due = std::max(channel.last_due, world_.now() + DelayOf(stream.node));
   packet.due = channel.last_due;
-  if (!packet.end) {
+  if (!packet.end && !packet.more) {
     packet.owes_written = channel.packets.size() >= kWindow;
     if (!packet.owes_written) TellWritten(id, from, absl::Microseconds(20));
   }
@@ -199,6 +243,9 @@ void Network::Block(int node, Side from, bool blocked) {
 void Network::Heal(int node) {
   Node& it = nodes_[static_cast<size_t>(node)];
   it.refusals = 0;
+  it.gap_due = false;
+  it.small_parts = false;
+  EndGap(node);
   it.low = absl::Microseconds(200);
   it.high = absl::Milliseconds(2);
   Block(node, Side::kAgent, false);
@@ -208,6 +255,24 @@ void Network::Heal(int node) {
 void Network::BlackHole(int node) {
   for (auto& [id, stream] : streams_) {
     if (stream.node == node && stream.entry_open) stream.dead = true;
+  }
+}
+
+void Network::EndGap(int node) {
+  nodes_[static_cast<size_t>(node)].gap_due = false;
+  for (auto& [id, stream] : streams_) {
+    if (stream.node == node && stream.has_gap) stream.dead = true;
+  }
+}
+
+void Network::Reset(int node) {
+  for (auto& [id, stream] : streams_) {
+    if (stream.node != node || !stream.agent_open || !stream.entry_open) continue;
+    for (Channel& channel : stream.channels) channel.packets.clear();
+    Packet packet;
+    packet.end = true;
+    Push(id, stream, Side::kAgent, std::move(packet));
+    EndAgent(id, "connection reset by peer", absl::ZeroDuration());
   }
 }
 

@@ -3,9 +3,11 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -53,6 +55,9 @@ class Network {
   void SetAgent(int node, AgentSide* agent) { nodes_[static_cast<size_t>(node)].agent = agent; }
   // Where new streams go. nullptr: nobody listens.
   void SetEntry(EntrySide* entry) { entry_ = entry; }
+  // Asked first; nullptr: where the others go.
+  using Detour = std::function<EntrySide*(int node)>;
+  void SetDetour(Detour detour) { detour_ = std::move(detour); }
 
   StreamId Open(int node);
   void Send(StreamId stream, std::shared_ptr<const appsupervisor::v1::ConnectRequest> message);
@@ -68,6 +73,16 @@ class Network {
   void Heal(int node);
   // Streams of this node that are open now are dead without anybody being told.
   void BlackHole(int node);
+  // They break, and both sides hear of it.
+  void Reset(int node);
+  // The next statements for this node vanish and the stream goes on; it is dead after EndGap if
+  // nothing followed that shows the gap.
+  void MakeGap(int node) { nodes_[static_cast<size_t>(node)].gap_due = true; }
+  void EndGap(int node);
+  // COMPLETE statements come in parts, with pauses between them.
+  void SetSmallParts(int node, bool small) {
+    nodes_[static_cast<size_t>(node)].small_parts = small;
+  }
   void SetDelay(int node, absl::Duration low, absl::Duration high);
   // An agent that is stopped does not read.
   void SetReads(int node, bool reads);
@@ -80,6 +95,7 @@ class Network {
     std::shared_ptr<const appsupervisor::v1::ConnectRequest> up;
     std::shared_ptr<const appsupervisor::v1::ConnectResponse> down;
     bool end = false;
+    bool more = false;          // Parts of the same message follow.
     bool owes_written = false;  // The sender waits until this has left the window.
     absl::Duration due;
   };
@@ -94,6 +110,7 @@ class Network {
     bool agent_open = true;
     bool entry_open = false;
     bool dead = false;
+    bool has_gap = false;             // That nothing has shown yet.
     std::array<Channel, 2> channels;  // By the sending side.
   };
   struct Node {
@@ -101,6 +118,8 @@ class Network {
     std::array<bool, 2> blocked{};
     bool reads = true;
     int refusals = 0;
+    bool gap_due = false;
+    bool small_parts = false;
     absl::Duration low = absl::Microseconds(200);
     absl::Duration high = absl::Milliseconds(2);
   };
@@ -113,6 +132,8 @@ class Network {
   void Plan(StreamId id, Stream& stream, Side from);
   void Deliver(StreamId id, Side from);
   void Hand(StreamId id, Stream& stream, Side from, const Packet& packet);
+  bool Vanishes(Stream& stream, const appsupervisor::v1::ConnectResponse& message);
+  void PushInParts(StreamId id, Stream& stream, const appsupervisor::v1::ConnectResponse& message);
   void TellWritten(StreamId id, Side side, absl::Duration delay);
   void KickAll(int node);
   void DropIfDone(StreamId id);
@@ -121,6 +142,7 @@ class Network {
   SeededRandom random_;
   std::vector<Node> nodes_;
   EntrySide* entry_ = nullptr;
+  Detour detour_;
   std::map<StreamId, Stream> streams_;
   StreamId last_ = 0;
 };

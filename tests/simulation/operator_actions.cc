@@ -16,6 +16,24 @@ template <class Request>
 constexpr bool IsOfNode = std::is_same_v<Request, api::DrainNodeRequest> ||
                           std::is_same_v<Request, api::ResumeNodeRequest>;
 
+api::AppSpec SpecToCreate(const Action& action, Random& random) {
+  switch (action.kind) {
+    case ActionKind::kCreateFenced:
+    case ActionKind::kCreateLoose:
+      return MakeDurableSpec(random, action.app, action.kind == ActionKind::kCreateFenced);
+    case ActionKind::kCreateSetup:
+      return MakeSetupSpec(random, action.app);
+    default:
+      return MakeSpec(random, action.app);
+  }
+}
+
+void Change(const Action& action, Random& random, api::AppSpec& spec) {
+  if (action.kind == ActionKind::kFence) return SetFenced(spec);
+  if (action.kind == ActionKind::kChangeSetup) return SetLongSetup(random, spec);
+  ChangeSpec(random, action.app, spec);
+}
+
 }  // namespace
 
 template <class Request>
@@ -31,16 +49,15 @@ void Operators::Do(const Action& action) {
   SeededRandom random(action.value);
   const std::string service = "AppService/";
   switch (action.kind) {
-    case ActionKind::kCreate: {
-      auto request = std::make_shared<api::CreateAppRequest>();
-      request->set_parent("projects/default");
-      request->set_app_id(absl::StrCat("a", action.app + 1));
-      *request->mutable_app()->mutable_spec() = MakeSpec(random, action.app);
-      if (Chance(random, kWithRequestId)) request->set_request_id(RequestId(random));
-      return Ask(service + "CreateApp", request, nullptr);
-    }
+    case ActionKind::kCreate:
+    case ActionKind::kCreateFenced:
+    case ActionKind::kCreateLoose:
+    case ActionKind::kCreateSetup:
+      return Create(action, random);
     case ActionKind::kUpdate:
     case ActionKind::kUpdateBadly:
+    case ActionKind::kFence:
+    case ActionKind::kChangeSetup:
       return Update(action, random);
     case ActionKind::kScale: {
       auto request = Named<api::ScaleAppRequest>(action, random);
@@ -86,6 +103,15 @@ void Operators::Do(const Action& action) {
   }
 }
 
+void Operators::Create(const Action& action, Random& random) {
+  auto request = std::make_shared<api::CreateAppRequest>();
+  request->set_parent("projects/default");
+  request->set_app_id(absl::StrCat("a", action.app + 1));
+  *request->mutable_app()->mutable_spec() = SpecToCreate(action, random);
+  if (Chance(random, kWithRequestId)) request->set_request_id(RequestId(random));
+  Ask("AppService/CreateApp", request, nullptr);
+}
+
 // On what the operator knows, which may be older than what is.
 void Operators::Update(const Action& action, Random& random) {
   const bool bad = action.kind == ActionKind::kUpdateBadly;
@@ -97,11 +123,13 @@ void Operators::Update(const Action& action, Random& random) {
     *app.mutable_spec() = MakeBadSpec(random, action.app);
   } else if (known != disk_.durable.apps.end()) {
     *app.mutable_spec() = known->second.app().spec();
-    ChangeSpec(random, action.app, *app.mutable_spec());
+    Change(action, random, *app.mutable_spec());
     if (Chance(random, 30)) app.set_etag(known->second.app().etag());
-  } else {
+  } else if (action.kind == ActionKind::kUpdate) {
     *app.mutable_spec() = MakeSpec(random, action.app);
     request->set_allow_missing(Chance(random, 50));
+  } else {
+    return;  // The app of a scene, which is gone, or never was.
   }
   if (Chance(random, kWithRequestId)) request->set_request_id(RequestId(random));
   request->mutable_update_mask()->add_paths("spec");

@@ -55,6 +55,7 @@ class Operators {
   void Answered(const std::shared_ptr<Attempts>& attempts,
                 const absl::StatusOr<entry::MessagePtr>& reply);
   void Enrol(int node, std::function<void(int, const std::string&)> enrolled);
+  void Create(const Action& action, Random& random);
   void Update(const Action& action, Random& random);
   void Cancel(const Action& action, Random& random);
   std::string RequestId(Random& random) const;

@@ -69,6 +69,7 @@ Tree MakeTree(const agent::StartRequest& request, int node) {
   for (const auto& [name, value] : request.env) {
     if (name == "APPSUP_SLOT") slot = value;
     if (name == "APPSUP_ENVIRONMENT") environment = value;
+    if (name == "APPSUP_FENCE_TOKEN") tree.fenced = true;
     if (name == "APPSUP_DATA_DIR") tree.data_dir = value;
     int32_t number = 0;
     if (name == "APPSUP_REVISION" && absl::SimpleAtoi(value.c_str(), &number)) {

@@ -5,6 +5,7 @@
 
 #include "common/random.h"
 #include "fmt/format.h"
+#include "tests/simulation/scenes.h"
 #include "tests/simulation/world.h"
 
 namespace appsup::simulation {
@@ -67,6 +68,16 @@ const KindRow kKinds[] = {
     {kFetchFails, "fetch-fails", 8, absl::Seconds(15)},
     {kGarbage, "garbage", 10, {}},
     {kRestore, "restore", 0, {}},
+    // Only in scenes.
+    {kCreateFenced, "create-fenced", 0, {}},
+    {kCreateLoose, "create-loose", 0, {}},
+    {kFence, "fence", 0, {}},
+    {kCreateSetup, "create-setup", 0, {}},
+    {kChangeSetup, "change-setup", 0, {}},
+    {kGap, "gap", 0, {}},
+    {kSmallParts, "small-parts", 0, {}},
+    {kEntryCutOff, "entry-cut-off", 0, {}},
+    {kSlowWatchers, "slow-watchers", 0, {}},
     {kEmpty, "empty", 0, {}},
 };
 
@@ -101,6 +112,16 @@ Action MakeAction(Random& random, const Setting& setting, const KindRow& row, ab
   return action;
 }
 
+void SortByTime(std::vector<Action>& actions) {
+  std::stable_sort(actions.begin(), actions.end(),
+                   [](const Action& a, const Action& b) { return a.at < b.at; });
+}
+
+void NumberFrom(size_t first, std::vector<Action>& actions) {
+  SortByTime(actions);
+  for (Action& action : actions) action.number = static_cast<int>(first++);
+}
+
 }  // namespace
 
 Schedule MakeSchedule(uint64_t seed) {
@@ -127,11 +148,12 @@ Schedule MakeSchedule(uint64_t seed) {
     schedule.actions.push_back(
         MakeAction(random, setting, row, Between(random, setting.length / 3, setting.length)));
   }
-  std::stable_sort(schedule.actions.begin(), schedule.actions.end(),
-                   [](const Action& a, const Action& b) { return a.at < b.at; });
-  for (size_t i = 0; i < schedule.actions.size(); ++i) {
-    schedule.actions[i].number = static_cast<int>(i);
-  }
+  NumberFrom(0, schedule.actions);
+  // After the others, whose numbers and draws stay what they are without it.
+  std::vector<Action> scene = MakeScene(seed, setting);
+  NumberFrom(schedule.actions.size(), scene);
+  schedule.actions.insert(schedule.actions.end(), scene.begin(), scene.end());
+  SortByTime(schedule.actions);
   return schedule;
 }
 

@@ -28,6 +28,11 @@ enum class ActionKind {
   kAcceptSetup,
   kDrain,
   kResume,
+  kCreateFenced,
+  kCreateLoose,
+  kFence,
+  kCreateSetup,
+  kChangeSetup,
   kWatch,
   kRead,
   // The network.
@@ -37,6 +42,8 @@ enum class ActionKind {
   kHalfOpen,
   kSlowNetwork,
   kRefuse,
+  kGap,
+  kSmallParts,
   // The entry.
   kEntryCrash,
   kEntryPower,
@@ -44,6 +51,8 @@ enum class ActionKind {
   kCommitFails,
   kSlowDisk,
   kEntryWallJump,
+  kEntryCutOff,
+  kSlowWatchers,
   // Nodes.
   kAgentCrash,
   kAgentPause,
@@ -81,6 +90,7 @@ struct Setting {
   int apps = 3;
   absl::Duration length;   // Until everything that was broken is mended.
   bool small_log = false;  // The change log is trimmed early.
+  bool tiny_log = false;   // And very early.
 };
 
 struct Schedule {

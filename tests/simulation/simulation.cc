@@ -28,6 +28,10 @@ entry::CoreOptions MakeOptions(const Setting& setting) {
     options.max_change_log_entries = 150;
     options.change_feed_in_memory = 20;
   }
+  if (setting.tiny_log) {
+    options.max_change_log_entries = 20;
+    options.change_feed_in_memory = 5;
+  }
   return options;
 }
 
@@ -52,6 +56,7 @@ Simulation::Simulation(const RunOptions& options)
         [this](int node) { return agents_[static_cast<size_t>(node)]->node_uid; }));
   }
   network_.SetEntry(entries_[0].get());
+  network_.SetDetour([this](int node) { return DetourOf(node); });
   operators_ = std::make_unique<Operators>(world_, disk_, promises_,
                                            [this]() -> EntryHost& { return active(); });
   watchers_ = std::make_unique<Watchers>(world_, disk_, *operators_);
@@ -138,6 +143,7 @@ void Simulation::Mend() {
   EntryHost& entry = active();
   for (const auto& other : entries_) {
     if (other.get() != &entry) other->Crash(false);
+    other->SetWatchDelay(kWatchLow, kWatchHigh);
   }
   network_.SetEntry(&entry);
   entry.Start();
@@ -161,10 +167,12 @@ std::string Simulation::Unsettled() const {
   return why;
 }
 
+// One that was accepted and is away may come back as one that nobody has looked at.
 bool Simulation::HasGuardedNode() const {
   const auto& nodes = disk_.durable.nodes;
   return std::any_of(nodes.begin(), nodes.end(), [](const auto& row) {
-    return row.second.node().status().state() == api::NODE_STATE_GUARDED;
+    return row.second.node().status().state() == api::NODE_STATE_GUARDED &&
+           !row.second.has_accepted_position();
   });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -61,6 +62,10 @@ class Simulation {
   void BreakJournal(const Action& action);
   void StopAgentFor(const Action& action);
   void TakeOver(const Action& action);
+  void CutOff(const Action& action);
+  // The entry that this node's new streams go to, if it is not the one that leads.
+  EntryHost* DetourOf(int node);
+  void SlowWatchers(const Action& action);
   void SendGarbage(const Action& action);
   void ReplaceCatalog(const Action& action);
   void TakeBackup();
@@ -76,6 +81,10 @@ class Simulation {
   World world_;
   Disk disk_;
   std::optional<Durable> backup_;
+  // An entry that was cut off with a copy of the store, and how often nodes still come to it.
+  Disk copy_;
+  EntryHost* cut_off_ = nullptr;
+  std::map<int, int> strays_;
   Network network_;
   Scene scene_;
   Promises promises_;

@@ -99,6 +99,21 @@ void Watchers::See(Watcher& watcher, const api::Event& event) {
   }
 }
 
+bool Watchers::MissedTrimmed(const Watcher& watcher, const api::Event& event) {
+  const auto& gone = disk_.durable.trimmed();
+  for (auto it = gone.upper_bound(watcher.position);
+       it != gone.end() && it->first < event.log_index(); ++it) {
+    const auto shown = watcher.shown.find(it->second);
+    if (shown != watcher.shown.end() && it->first <= shown->second) continue;
+    world_.Fail(8,
+                absl::StrCat("watcher ", watcher.number, " at ", watcher.position, " saw ",
+                             event.name(), " at ", event.log_index()),
+                absl::StrCat(it->second, " at ", it->first, " first, or OUT_OF_RANGE"));
+    return true;
+  }
+  return false;
+}
+
 void Watchers::SeeChange(Watcher& watcher, const api::Event& event) {
   const std::string who =
       absl::StrCat("watcher ", watcher.number, " saw ", event.name(), " at ", event.log_index());
@@ -112,6 +127,7 @@ void Watchers::SeeChange(Watcher& watcher, const api::Event& event) {
                          "OUT_OF_RANGE");
     }
   }
+  if (watcher.knows && MissedTrimmed(watcher, event)) return;
   const auto& log = disk_.durable.log();
   const bool trimmed = log.empty() || event.log_index() < log.front().index;
   const entry::ChangeEntry* written = disk_.durable.Entry(event.log_index());

@@ -39,6 +39,8 @@ class Watchers {
 
   void Open(int number);
   void See(Watcher& watcher, const api::Event& event);
+  // Fails if changes that are trimmed now were passed over; true if so.
+  bool MissedTrimmed(const Watcher& watcher, const api::Event& event);
   void SeeChange(Watcher& watcher, const api::Event& event);
   void Ended(int number, const absl::Status& status);
 

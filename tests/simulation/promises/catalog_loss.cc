@@ -1,7 +1,9 @@
-// 10: an empty, foreign or older catalog stops and removes nothing.
+// 10: an empty, foreign or older catalog stops and removes nothing; and data is only removed when
+// its app is purged.
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -15,8 +17,16 @@ class CatalogLoss : public Observer {
  public:
   explicit CatalogLoss(Scene& scene) : scene_(scene) {}
 
+  void OnAppRow(const rec::AppRecord* before, const rec::AppRecord* after) override {
+    if (after == nullptr || after->purge()) {
+      purged_.insert((after == nullptr ? before : after)->app().uid());
+    }
+  }
+
   // From now on what runs on nodes that come from another history is safe.
   void OnStoreReplaced() override {
+    replaced_ = true;
+    replaced_with_ = scene_.disk.durable.meta.timelines_size();
     for (const AgentHost* agent : scene_.agents) {
       if (IsOnHistory(*agent)) continue;
       for (const Tree* tree : agent->keeper().Trees()) {
@@ -29,8 +39,10 @@ class CatalogLoss : public Observer {
   }
 
   // What the catalog before had asked for is carried out.
-  void OnAgentHears(int, const api::ConnectResponse& message) override {
+  void OnAgentHears(int node, const api::ConnectResponse& message) override {
+    const bool former = IsFormer(message.timeline());
     for (const api::Assignment& assignment : message.assignments().assignments()) {
+      if (former) safe_[node].erase(assignment.uid());
       if (assignment.desired() == api::DESIRED_STATE_RUN) {
         told_to_end_.erase(assignment.uid());
       } else {
@@ -60,10 +72,22 @@ class CatalogLoss : public Observer {
   void OnAsked(int node, const agent::RemoveFolders& remove) override {
     for (const std::string& path : remove.paths) {
       Check(node, path.substr(path.rfind('/') + 1), "loses its folder");
+      CheckData(node, path);
     }
   }
 
  private:
+  // A word of the catalog before, which a slow agent heard late: no entry has said it that was
+  // started on the present one.
+  bool IsFormer(const std::string& timeline) const {
+    if (!replaced_) return false;
+    const auto& timelines = scene_.disk.durable.meta.timelines();
+    for (int i = replaced_with_; i < timelines.size(); ++i) {
+      if (timelines[i].id() == timeline) return false;
+    }
+    return true;
+  }
+
   bool IsOnHistory(const AgentHost& agent) const {
     const auto& rows = agent.journal().contents().node;
     appsupervisor::agent::v1::NodeRecord record;
@@ -82,6 +106,16 @@ class CatalogLoss : public Observer {
     return false;
   }
 
+  // "/state/data/{app uid}/eu-0".
+  void CheckData(int node, const std::string& path) {
+    constexpr std::string_view kData = "/state/data/";
+    if (!path.starts_with(kData)) return;
+    const std::string app = path.substr(kData.size(), path.find('/', kData.size()) - kData.size());
+    if (purged_.contains(app)) return;
+    scene_.world.Fail(10, absl::StrCat("n", node + 1, " removes ", path),
+                      "data to stay until its app is purged");
+  }
+
   void Check(int node, const std::string& uid, const std::string& what) {
     const auto safe = safe_.find(node);
     if (safe == safe_.end() || !safe->second.contains(uid)) return;
@@ -90,8 +124,11 @@ class CatalogLoss : public Observer {
   }
 
   Scene& scene_;
+  bool replaced_ = false;
+  int replaced_with_ = 0;  // So many timelines, before any entry was started on it.
   std::map<int, std::set<std::string>> safe_;
   std::set<std::string> told_to_end_;
+  std::set<std::string> purged_;  // Uids of apps.
 };
 
 }  // namespace

@@ -21,6 +21,21 @@ class OneTree : public Observer {
  public:
   explicit OneTree(Scene& scene) : scene_(scene) {}
 
+  void OnStoreReplaced() override { replaced_ = true; }
+
+  // Its slot is given away because its fence has ended it.
+  void OnInstanceRow(const rec::InstanceRecord* before, const rec::InstanceRecord* after) override {
+    if (after == nullptr || after->loss() != rec::LOSS_ENDED || replaced_) return;
+    if (before != nullptr && before->loss() == rec::LOSS_ENDED) return;
+    for (const Tree& tree : live_) {
+      if (tree.id.instance_uid != after->instance().uid()) continue;
+      scene_.world.Fail(3,
+                        absl::StrCat("the slot of ", after->instance().name(),
+                                     " is given away while ", Name(tree), " runs"),
+                        "only what has ended counts as ended by its fence");
+    }
+  }
+
   void OnTreeStarted(const Tree& tree) override {
     scene_.world.Note("node", "tree-began", tree.id.instance_uid, [&] { return Name(tree); });
     for (const Tree& other : live_) Compare(other, tree);
@@ -51,12 +66,15 @@ class OneTree : public Observer {
       return Fail(2, old, fresh, "one process tree of an instance");
     }
     if (old.node == fresh.node) CompareOnNode(old, fresh);
-    if (old.slot == fresh.slot && same_kind && old.fenced && fresh.fenced && IsKnown(old)) {
+    const bool looked_at =
+        IsKnown(old) || (old.node == fresh.node && fresh.id.kind == agent::ProcessKind::kMain);
+    if (old.slot == fresh.slot && same_kind && old.fenced && fresh.fenced && looked_at) {
       Fail(3, old, fresh, "a fenced slot in one place");
     }
   }
 
-  // What a restored catalog does not know of is nobody's double until somebody has looked at it.
+  // What a restored catalog does not know of is nobody's double until somebody has looked at it,
+  // but on its own node.
   bool IsKnown(const Tree& tree) const {
     return scene_.disk.durable.instance_by_uid.contains(tree.id.instance_uid);
   }
@@ -85,6 +103,7 @@ class OneTree : public Observer {
 
   Scene& scene_;
   std::vector<Tree> live_;
+  bool replaced_ = false;  // A catalog that does not know what it told cannot prove anything.
 };
 
 }  // namespace

@@ -5,6 +5,7 @@ namespace appsup::simulation {
 Promises::Promises(Scene& scene) {
   all_.push_back(MakeAcknowledged(scene));
   all_.push_back(MakeOneTree(scene));
+  all_.push_back(MakeDrains(scene));
   all_.push_back(MakeEpochs(scene));
   all_.push_back(MakeReports(scene));
   all_.push_back(MakeSetups(scene));

@@ -8,10 +8,11 @@
 
 namespace appsup::simulation {
 
-// One per promise of architecture, section 10, or per group of them. 4 is convergence.h, 8 is
-// watchers.h. Each fails the world at the moment at which its promise breaks.
+// One per promise of architecture, section 10, or per group of them. Of 4 most is convergence.h, 8
+// is watchers.h. Each fails the world at the moment at which its promise breaks.
 std::unique_ptr<Observer> MakeAcknowledged(Scene& scene);  // 1
 std::unique_ptr<Observer> MakeOneTree(Scene& scene);       // 2, 3
+std::unique_ptr<Observer> MakeDrains(Scene& scene);        // 4
 std::unique_ptr<Observer> MakeEpochs(Scene& scene);        // 5
 std::unique_ptr<Observer> MakeReports(Scene& scene);       // 6
 std::unique_ptr<Observer> MakeSetups(Scene& scene);        // 7

@@ -4,7 +4,6 @@
 #include <set>
 #include <string>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "appsupervisor/v1/app_service.pb.h"
 #include "tests/simulation/promises/promises.h"
@@ -50,6 +49,7 @@ class Setups : public Observer {
     running_.erase(tree.id.instance_uid);
     Attempt& attempt = attempts_[tree.id.instance_uid];
     attempt.ended = true;
+    attempt.stopped = exit.stopped;
     attempt.well = exit.code == 0 && exit.signal == 0 && !exit.unknown;
   }
 
@@ -61,7 +61,7 @@ class Setups : public Observer {
         const auto found = before->setups().find(key);
         if (found != before->setups().end()) old = &found->second;
       }
-      CheckTransition(after->app().name(), old, setup);
+      CheckTransition(after->app().name(), key, old, setup);
     }
   }
 
@@ -70,6 +70,7 @@ class Setups : public Observer {
     int starts = 0;
     bool ended = false;
     bool well = false;
+    bool stopped = false;
   };
 
   void Decided(const std::string& app) {
@@ -98,9 +99,38 @@ class Setups : public Observer {
     }
   }
 
-  void CheckTransition(const std::string& app, const rec::SetupRecord* before,
-                       const rec::SetupRecord& after) {
+  // Somebody has looked, or it may be repeated, or it has turned out not to have begun.
+  void CheckDecided(const std::string& app, const std::string& key, const rec::SetupRecord& before,
+                    const rec::SetupRecord& after) {
+    bool decided = false;
+    for (const auto& [name, record] : scene_.disk.durable.operations) {
+      const api::Operation& operation = record.operation();
+      if (operation.target() != app || operation.kind() != "SETUP") continue;
+      decided = decided_.insert(name).second || decided;
+    }
+    const bool again =
+        after.state() == api::SETUP_STATE_RUNNING || after.state() == api::SETUP_STATE_UNSPECIFIED;
+    const auto known = attempts_.find(before.instance_uid());
+    const bool began = known != attempts_.end() && known->second.starts > 0;
+    if (!again || decided || !began || IsSafe(app, key)) return;
+    Hidden(app, "is repeated although its outcome is unknown", "an operator's decision first");
+  }
+
+  bool IsSafe(const std::string& app, const std::string& key) const {
+    const auto& rows = scene_.disk.durable.revisions;
+    const std::string prefix = app + "/revisions/";
+    for (auto it = rows.lower_bound(prefix); it != rows.end() && it->first.starts_with(prefix);
+         ++it) {
+      const api::AppRevision& revision = it->second.revision();
+      if (revision.setup_key() == key && revision.spec().setup().retry_safe()) return true;
+    }
+    return false;
+  }
+
+  void CheckTransition(const std::string& app, const std::string& key,
+                       const rec::SetupRecord* before, const rec::SetupRecord& after) {
     if (before == nullptr || before->state() == after.state()) return;
+    if (before->state() == api::SETUP_STATE_OUTCOME_UNKNOWN) CheckDecided(app, key, *before, after);
     if (before->state() != api::SETUP_STATE_RUNNING) return;
     const auto known = attempts_.find(before->instance_uid());
     const bool began = known != attempts_.end() && known->second.starts > 0;
@@ -108,9 +138,9 @@ class Setups : public Observer {
         (!began || !known->second.ended || !known->second.well)) {
       Hidden(app, "is recorded as a success", "an exit with code 0");
     }
-    // An agent that was stopped itself may find both, that it ended and that its time is over.
-    const bool timed_out = absl::StrContains(after.message(), "timed out");
-    if (after.state() == api::SETUP_STATE_FAILED && began && known->second.well && !timed_out) {
+    // One that was told to stop in time has failed, however it ended.
+    const bool well = began && known->second.well && !known->second.stopped;
+    if (after.state() == api::SETUP_STATE_FAILED && well) {
       Hidden(app, "is recorded as a failure", "a success: it exited with code 0");
     }
     const bool unrecorded = after.state() == api::SETUP_STATE_UNSPECIFIED;
@@ -139,6 +169,7 @@ class Setups : public Observer {
   std::map<std::string, Attempt> attempts_;  // By uid of the instance.
   std::map<std::string, Tree> running_;
   std::set<std::string> forgiven_;
+  std::set<std::string> decided_;  // Operations that decided on an unknown outcome.
   bool replaced_ = false;  // A catalog that does not know what was done cannot keep this promise.
 };
 
