@@ -176,6 +176,11 @@ pb::Limits WithinCeilings(const Policy& policy, const pb::Limits& wanted) {
 absl::StatusOr<RootedPath> BeneathRoot(const Policy& policy, const std::string& path) {
   for (const std::string& root : policy.roots) {
     if (path.compare(0, root.size() + 1, root + "/") != 0) continue;
+    // The system would read only what comes before it: ".." of "..\0x".
+    if (path.find('\0') != std::string::npos) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("path ", path.c_str(), " is refused: a NUL follows in it"));
+    }
     RootedPath found = {root, path.substr(root.size() + 1)};
     for (const std::string& part : std::vector<std::string>(absl::StrSplit(found.rest, '/'))) {
       if (part.empty() || part == "." || part == ".." || part.size() > NAME_MAX) {

@@ -58,7 +58,7 @@ absl::StatusOr<Identity> AllowedAccount(const Policy& policy, const std::string&
 pb::Limits WithinCeilings(const Policy& policy, const pb::Limits& wanted);
 
 // The root that `path` lies beneath, and what of it comes after: "a/b". PERMISSION_DENIED if there
-// is none, or if a part of it is empty, "." or "..".
+// is none, if a part of it is empty, "." or "..", or if it holds a NUL.
 struct RootedPath {
   std::string root;
   std::string rest;

@@ -124,6 +124,9 @@ class World {
       case pb::Request::kSampleUsage:
         supervisor_.SampleUsage(id, request.sample_usage());
         return false;
+      case pb::Request::kSetFences:
+        supervisor_.SetFences(id, request.set_fences());
+        return false;
       default:
         return true;
     }

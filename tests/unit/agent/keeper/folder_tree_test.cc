@@ -91,6 +91,17 @@ TEST_CASE("folder tree: names that the removal itself would use are no obstacle"
   CHECK_FALSE(f.Exists(f.tree));
 }
 
+TEST_CASE("folder tree: a NUL after two dots does not lead above the root") {
+  Fixture f;
+  const std::string precious = f.dir.File("precious");
+  std::ofstream(precious) << "x";
+  f.policy.roots = {f.tree};
+  CHECK_FALSE(RemoveTree(f.policy, f.tree + std::string("/..\0x", 5)).ok());
+  CHECK_FALSE(RemoveTree(f.policy, f.tree + std::string("/.\0x", 4)).ok());
+  CHECK(f.Exists(precious));
+  CHECK(f.Exists(f.tree));
+}
+
 TEST_CASE("folder tree: what is not there is removed already") {
   Fixture f;
   CHECK(RemoveTree(f.policy, f.dir.File("missing")).ok());

@@ -78,6 +78,17 @@ TEST_CASE("keeper policy: a path lies beneath a root, part by part") {
   }
 }
 
+TEST_CASE("keeper policy: a NUL in a path hides nothing from the check") {
+  Policy policy;
+  policy.roots = {"/srv/apps"};
+  for (const std::string& tail : {std::string("..\0x", 4), std::string("a/.\0", 4),
+                                  std::string("a\0/b", 4), std::string("\0", 1)}) {
+    const absl::Status status = BeneathRoot(policy, "/srv/apps/" + tail).status();
+    CHECK(status.code() == absl::StatusCode::kPermissionDenied);
+    CHECK(status.message().find("NUL") != std::string::npos);
+  }
+}
+
 TEST_CASE("keeper policy: ceilings bound what is asked for, and what is not") {
   Policy policy;
   policy.max_memory_bytes = 1000;
