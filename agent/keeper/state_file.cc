@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
@@ -12,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/keeper/errno_error.h"
+#include "agent/keeper/fence.h"
 #include "agent/keeper/policy.h"
 #include "common/build_info.h"
 
@@ -56,11 +59,31 @@ absl::Status CheckProcess(const pb::ProcessState& process) {
   if (live && (record.pid() <= 0 || process.pidfd() <= 0)) {
     return absl::InvalidArgumentError(absl::StrCat(key, " runs and has no pid"));
   }
+  // Numbers that the kernel would take for a group, or for everyone.
+  if (record.pid() < 0 || record.pid() > std::numeric_limits<pid_t>::max()) {
+    return absl::InvalidArgumentError(absl::StrCat(key, " has the pid ", record.pid()));
+  }
+  if (absl::Status s = record.has_fence() ? CheckFence(record.fence()) : absl::OkStatus();
+      !s.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(key, " has ", std::string(s.message())));
+  }
   if (!live && !record.exited().has_id()) {
     return absl::InvalidArgumentError(absl::StrCat(key, " has ended without an exit"));
   }
   if (process.phase() == pb::PROCESS_PHASE_STARTING && process.gate() <= 0) {
     return absl::InvalidArgumentError(absl::StrCat(key, " starts and has no gate"));
+  }
+  return absl::OkStatus();
+}
+
+// Each is closed once, by its owner, and none is a standard stream.
+absl::Status CheckFds(const pb::KeeperState& state) {
+  std::set<int> seen;
+  for (int fd : CarriedFds(state)) {
+    if (fd <= STDERR_FILENO) return NoState(absl::StrCat("it names file descriptor ", fd));
+    if (!seen.insert(fd).second) {
+      return NoState(absl::StrCat("it names file descriptor ", fd, " twice"));
+    }
   }
   return absl::OkStatus();
 }
@@ -104,6 +127,7 @@ absl::StatusOr<pb::KeeperState> ReadState(int fd) {
     if (seen.insert(ProcessKey(process.record().id())).second) continue;
     return NoState(absl::StrCat(ProcessKey(process.record().id()), " is in it twice"));
   }
+  if (absl::Status s = CheckFds(state); !s.ok()) return s;
   return state;
 }
 

@@ -10,16 +10,16 @@
 namespace appsup::keeper {
 namespace {
 
-pb::ProcessState Process(const std::string& uid) {
+pb::ProcessState Process(const std::string& uid, int first_fd = 21) {
   pb::ProcessState process;
   process.mutable_record()->mutable_id()->set_instance_uid(uid);
   process.mutable_record()->mutable_id()->set_kind(pb::PROCESS_KIND_MAIN);
   process.mutable_record()->mutable_id()->set_attempt(3);
   process.mutable_record()->set_pid(1234);
   process.set_phase(pb::PROCESS_PHASE_RUNNING);
-  process.set_pidfd(21);
-  process.add_logs(22);
-  process.add_logs(23);
+  process.set_pidfd(first_fd);
+  process.add_logs(first_fd + 1);
+  process.add_logs(first_fd + 2);
   return process;
 }
 
@@ -30,8 +30,14 @@ pb::KeeperState State() {
   state.set_listener(11);
   state.set_lock(12);
   *state.add_processes() = Process("one");
-  *state.add_processes() = Process("two");
+  *state.add_processes() = Process("two", 31);
   return state;
+}
+
+pb::Fence& Fence(pb::KeeperState& state) {
+  pb::Fence& fence = *state.mutable_processes(0)->mutable_record()->mutable_fence();
+  fence.set_deadline_boot_nanos(5);
+  return fence;
 }
 
 // Of a memfd with that text.
@@ -56,8 +62,8 @@ TEST_CASE("state: what was written is read") {
 
 TEST_CASE("state: it names the file descriptors that survive the exec") {
   pb::KeeperState state = State();
-  state.mutable_processes(1)->set_gate(24);
-  CHECK(CarriedFds(state) == std::vector<int>{11, 12, 21, 22, 23, 21, 24, 22, 23});
+  state.mutable_processes(1)->set_gate(34);
+  CHECK(CarriedFds(state) == std::vector<int>{11, 12, 21, 22, 23, 31, 34, 32, 33});
   state.set_warden_socket(13);
   CHECK(CarriedFds(state)[2] == 13);
 }
@@ -91,13 +97,21 @@ TEST_CASE("state: one that contradicts itself is refused") {
       [](pb::KeeperState& s) { s.clear_version(); },
       [](pb::KeeperState& s) { s.clear_listener(); },
       [](pb::KeeperState& s) { s.clear_lock(); },
-      [](pb::KeeperState& s) { *s.add_processes() = Process("one"); },
+      [](pb::KeeperState& s) { *s.add_processes() = Process("one", 41); },
       [](pb::KeeperState& s) { s.mutable_processes(0)->clear_record(); },
       [](pb::KeeperState& s) { s.mutable_processes(0)->clear_phase(); },
       [](pb::KeeperState& s) { s.mutable_processes(0)->clear_pidfd(); },
       [](pb::KeeperState& s) { s.mutable_processes(0)->mutable_record()->clear_pid(); },
       [](pb::KeeperState& s) { s.mutable_processes(0)->set_phase(pb::PROCESS_PHASE_STARTING); },
       [](pb::KeeperState& s) { s.mutable_processes(0)->set_phase(pb::PROCESS_PHASE_EXITED); },
+      // What a kill would take for every process, or for the keeper's own group.
+      [](pb::KeeperState& s) { s.mutable_processes(0)->mutable_record()->set_pid(1LL << 32); },
+      [](pb::KeeperState& s) { Fence(s).set_deadline_boot_nanos(0); },
+      [](pb::KeeperState& s) { Fence(s).set_stop_before_millis(INT64_MAX); },
+      [](pb::KeeperState& s) { s.mutable_processes(0)->set_pidfd(2); },
+      [](pb::KeeperState& s) { s.mutable_processes(0)->add_logs(-1); },
+      [](pb::KeeperState& s) { s.mutable_processes(0)->add_logs(s.lock()); },
+      [](pb::KeeperState& s) { s.set_warden_socket(s.processes(1).logs(0)); },
   };
   for (const auto& fault : faults) {
     pb::KeeperState state = State();
