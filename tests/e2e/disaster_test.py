@@ -11,13 +11,11 @@ from case import Case, is_alive
 from cluster import TIME_FACTOR, wait_for
 from faults_test import SmallDisk
 from network import require_root
+from reboot import BootId, power_off, power_on
 
 LEASE = 4 * TIME_FACTOR
 FENCED = {"at_lease_end": "AT_LEASE_END_STOP", "replace": "REPLACE_NEVER"}
 NEVER = {"policy": "RESTART_POLICY_NEVER"}
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
-# A mount namespace of their own, in which the machine's present start is called what a file says.
-MACHINE = ["unshare", "--mount", "sh", "-c", f'mount --bind "$0" {BOOT_ID} && exec "$@"']
 
 
 class Disaster(Case):
@@ -31,12 +29,16 @@ class Disaster(Case):
 
     def setUp(self):
         Case.setUpClass.__func__(type(self))
-        self.addCleanup(type(self).doClassCleanups)
-        self.boot_id = self.cluster.dir / "boot-id"
-        self.boot_id.write_text("11111111-1111-4111-8111-111111111111\n")
+        self.addCleanup(self.finish)
+        self.boot = BootId(self.cluster.dir / "boot-id")
         self.before_agent()
-        self.cluster.add_agent("n1", prefix=[*MACHINE, str(self.boot_id)])
+        self.cluster.add_agent("n1", prefix=self.boot.prefix)
         self.beats = Beats(self.cluster)
+
+    def finish(self):
+        result = self._outcome.result
+        type(self).failed = any(test is self for test, _ in result.failures + result.errors)  # Logs are shown.
+        type(self).doClassCleanups()
 
     def before_agent(self):
         pass
@@ -59,36 +61,10 @@ class Disaster(Case):
         self.cluster.create_app(app, BEAT, env=self.beats.env, stop={"grace_period": "0.2s"}, **spec)
         return self.beats.begun(app, spec.get("replicas", 1))[-1]
 
-    def kill_apps(self):
-        """All processes of apps, as a machine does that goes down."""
-        def living():
-            return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self.is_app(pid)]
-        for pid in living():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        wait_for("no app runs", lambda: not living())
-
-    def is_app(self, pid):
-        try:
-            environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            return False
-        return b"APPSUP_APP=" in environment and str(self.cluster.dir).encode() in environment and is_alive(pid)
-
-    def power_off(self):
-        self.agent.kill(wait=False)
-        self.keeper.kill(wait=False)
-        self.agent.kill()
-        self.keeper.kill()
-        self.kill_apps()
-
-    def power_on(self):
-        number = int(self.boot_id.read_text()[0]) + 1
-        self.boot_id.write_text(f"{number}2222222-1111-4111-8111-111111111111\n")
-        self.keeper.start()
-        self.agent.start()
+    def reboot(self):
+        power_off(self.cluster, "n1")
+        self.boot.change()
+        power_on(self.cluster, "n1")
 
     def start_entry(self):
         self.cluster.entry.start()
@@ -129,8 +105,7 @@ class Reboot(Disaster):
         self.cluster.create_app("done", ["sh", "-c", f"echo done >> {marks}"], restart=NEVER)
         self.wait_instance("done", "it ended", lambda i: i.get("exit"))
         self.cluster.entry.kill()
-        self.power_off()
-        self.power_on()
+        self.reboot()
         self.beats.begun("web", 4)
         self.beats.begun("set-up", 2)
         began = now()
@@ -144,7 +119,26 @@ class Reboot(Disaster):
         self.assertEqual(marks.read_text(), "ran\ndone\n")
         self.assertEqual({i["restarts"] for app in ("web", "fenced") for i in self.cluster.instances(app)}, {1})
         self.assertEqual(self.cluster.call("NodeService/GetNode", {"name": "nodes/n1"})["status"]["boot_id"],
-                         self.boot_id.read_text().strip())
+                         str(self.boot))
+
+    def test_the_entrys_machine_goes_down_with_it(self):
+        self.start("web", replicas=2)
+        self.start("fenced", disconnect=FENCED)
+        self.start("stops")
+        for count, verb in enumerate(("StopApp", "StartApp"), 2):
+            operation = self.verb(verb, "stops", wait=False)  # Acknowledged, not yet done.
+            self.cluster.entry.kill()
+            power_off(self.cluster, "n1")
+            self.boot.change()
+            self.cluster.entry.start()
+            power_on(self.cluster, "n1")
+            self.cluster.wait_entry()
+            self.cluster.wait_operation(operation["name"])
+            self.beats.begun("fenced", count)
+            self.beats.begun("web", 2 * count)
+        self.settled("web", "fenced", "stops")
+        self.once("web", "fenced", "stops")
+        self.assertEqual(len(self.pids("web")), 6)
 
     def test_a_reboot_in_the_middle_of_an_update_and_a_setup(self):
         gate, marks = self.cluster.dir / "gate", self.shared_file("marks")
@@ -155,9 +149,8 @@ class Reboot(Disaster):
         setup = self.cluster.create_app("unknown", ["sleep", "1000"], wait=False, setup={
             "command": ["sh", "-c", f"echo began >> {marks}; sleep 1000"]})
         wait_for("the setup began", lambda: marks.read_text() == "began\n")
-        self.power_off()
-        self.power_on()
-        self.beats.begun("rolling", 4)
+        self.reboot()
+        self.beats.begun("rolling", 3)  # And maybe the old copy again: it was not ready any more, either.
         self.assertIn("error", self.cluster.wait_operation(setup["name"], ok=False))
         self.wait_condition("unknown", "SetUp", "SetupOutcomeUnknown")
         self.assertEqual(marks.read_text(), "began\n")

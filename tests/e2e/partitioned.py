@@ -34,10 +34,15 @@ class Partitioned(Case):
         super().setUpClass()
         try:
             for host in cls.hosts:
-                cls.cluster.add_agent(host, prefix=cls.net.on(host), advertise=cls.net.address(host))
+                cls.cluster.add_agent(host, prefix=cls.prefix(host), advertise=cls.net.address(host))
         except BaseException:
             cls.failed = True
             raise
+
+    @classmethod
+    def prefix(cls, host):
+        """What the programs of a node are run by."""
+        return cls.net.on(host)
 
     def tearDown(self):
         self.net.heal()
