@@ -160,6 +160,41 @@ class FullDisk(unittest.TestCase):
         cluster.wait_operation(operation["name"])
         self.assertEqual(process_start(pid), started)
 
+    def test_under_an_entry_and_an_agent_that_start(self):
+        cluster = Cluster()
+        disks = [SmallDisk(cluster, "entry/var/lib/appsup/entry", "24m"), SmallDisk(cluster, "n1/var/lib/appsup", "24m", AGENT_UID)]
+        for disk in disks:
+            self.addCleanup(disk.close)
+        self.start(cluster).add_agent("n1")
+        cluster.create_app("before", ["sleep", "1000"], replicas=2)
+        before = {i["uid"]: (i["pid"], process_start(int(i["pid"]))) for i in cluster.instances("before")}
+        for disk in disks:
+            disk.fill()
+        programs = (cluster.entry, cluster.agents["n1"])
+        for program in programs:
+            program.kill()
+            said = len(program.output())
+            program.start()
+
+            def goes_on_or_says_why():
+                words = program.output()[said:]
+                if not program.alive():
+                    self.assertTrue("No space left" in words or "full" in words, words)
+                return not program.alive() or " started " in words
+            wait_for(f"{program.name} goes on, or says why it cannot", goes_on_or_says_why)
+        for pid, start in before.values():
+            self.assertEqual(process_start(int(pid)), start)
+        for disk in disks:
+            disk.free()
+        for program in programs:
+            if not program.alive():
+                program.start()  # As systemd does.
+        cluster.wait_entry()
+        cluster.wait_node("n1")
+        cluster.create_app("after", ["sleep", "1000"])
+        wait_for("all are seen again", lambda: all(i.get("reachable") for i in cluster.instances("before")))
+        self.assertEqual({i["uid"]: (i["pid"], process_start(int(i["pid"]))) for i in cluster.instances("before")}, before)
+
     def test_of_the_logs(self):
         cluster = self.start(Cluster())
         cluster.add_agent("n1")
