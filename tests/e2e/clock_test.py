@@ -13,6 +13,7 @@ import uuid
 from beats import BEAT, Beats, now
 from case import Case
 from cluster import TIME_FACTOR, wait_for
+from network import require_root
 
 LEASE = 4 * TIME_FACTOR
 YEAR = 365 * 24 * 3600
@@ -120,6 +121,43 @@ class Clock(Case):
             "fenced-node").get("ready"))
         self.assertEqual([life.pid for life in self.beats.alive("kept-node")], [pids["kept-node"]])
         self.assertEqual(self.beats.overlaps("fenced-node"), [])
+
+
+class Uptime(Case):
+    """A machine that has been up for a year longer: clocks that count from a machine's start are never compared."""
+    nodes = ()
+    cluster_options = {"entry_extra": f"limits: {{heartbeat: '{LEASE / 8}s', lease: '{LEASE}s'}}\n"}
+
+    @classmethod
+    def setUpClass(cls):
+        require_root()
+        super().setUpClass()
+        holder = subprocess.Popen(["unshare", "--time", "--boottime", str(YEAR), "--fork", "--kill-child", "sleep", "1000"])
+        cls.addClassCleanup(holder.wait)
+        cls.addClassCleanup(holder.kill)
+        children = pathlib.Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
+        inside = wait_for("the namespace", children.read_text).split()[0]
+        try:
+            cls.cluster.add_agent("n1", prefix=["nsenter", f"--time=/proc/{inside}/ns/time"])
+        except BaseException:
+            cls.failed = True
+            raise
+
+    def test_of_a_node_is_its_own_matter(self):
+        beats = Beats(self.cluster)
+        self.cluster.create_app("fenced", BEAT, env=beats.env, stop={"grace_period": "0.2s"}, disconnect={
+            "at_lease_end": "AT_LEASE_END_STOP", "replace": "REPLACE_AFTER_STOP"})
+        first = beats.begun("fenced", 1)[0]
+        self.assertGreater(first.first, now() + YEAR - 3600)
+        self.cluster.add_agent("n2")
+        beats.lives_past("fenced", now() + YEAR + 2 * LEASE)
+        at = now()
+        self.cluster.agents["n1"].kill()
+        wait_for("it is replaced", lambda: len(beats.of("fenced")) > 1, 3 * LEASE / TIME_FACTOR)
+        second, first = beats.of("fenced")  # By their machines' clocks.
+        self.assertEqual((first.node, second.node), ("n1", "n2"))
+        self.assertLess(first.last - YEAR, at + LEASE + 0.5 * TIME_FACTOR)
+        self.assertLess(first.last - YEAR, second.first)
 
 
 if __name__ == "__main__":
