@@ -75,12 +75,25 @@ class World {
       kept_.erase(assignment.uid());
     }
     if (world_.connection == 0) return;
+    const bool guarded =
+        !world_.DurableNode().guard().empty() && !said.welcome().catalog_accepted();
+    const std::set<ProcessId> before = guarded ? Running() : std::set<ProcessId>();
     if (as_expected) {
       world_.Say(std::move(said));
     } else {
       world_.Handle(LinkMessage{world_.connection,
                                 std::make_shared<const api::ConnectResponse>(std::move(said))});
     }
+    const std::set<ProcessId> after = Running();
+    for (const ProcessId& id : before) {
+      Expect(after.contains(id), "while the guard is on, no word of an entry ends a process");
+    }
+  }
+
+  std::set<ProcessId> Running() const {
+    std::set<ProcessId> running;
+    for (const auto& [id, process] : world_.processes) running.insert(id);
+    return running;
   }
 
   // What is durable is all that there is, and it can be read.

@@ -6,8 +6,10 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "agent/driver/process_driver.h"
 #include "common/packet.h"
@@ -36,13 +38,16 @@ class Listener : public DriverListener {
     Expect(connected > 0, "what ended is in the inventory first");
   }
   void OnFoldersRemoved(uint64_t token, const absl::Status&) override { ++removed[token]; }
-  void OnFencesSet(std::vector<ProcessId>) override {}
+  void OnFencesSet(std::vector<ProcessId> ids) override {
+    fenced.insert(fenced.end(), ids.begin(), ids.end());
+  }
   void OnLimitsSet(const ProcessId&, const absl::Status&) override {}
   void OnUsage(std::vector<ProcessUsage>) override {}
 
   int connected = 0;
   std::map<ProcessId, int> started;
   std::map<uint64_t, int> removed;
+  std::vector<ProcessId> fenced;
 };
 
 // The keeper's end of the socket.
@@ -108,7 +113,16 @@ class Keeper {
   std::deque<uint64_t> asked_;
 };
 
+// The core's words come out of messages and configuration.
+bool IsUtf8(const std::string& text) {
+  keeper_pb::ProcessId written;
+  keeper_pb::ProcessId read;
+  written.set_instance_uid(text);
+  return read.ParseFromString(written.SerializeAsString());
+}
+
 void Ask(const Step& step, ProcessDriver& driver, uint64_t number) {
+  if (!IsUtf8(step.body)) return;
   const ProcessId id = {"u1", ProcessKind::kMain, static_cast<int64_t>(number)};
   switch (step.kind) {
     case kStart: {
@@ -153,13 +167,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   driver.Open(listener);
   for (int tries = 0; tries < 100 && !keeper.Take(); ++tries) run(1);
   uint64_t number = 0;
+  std::set<int64_t> fences;  // Attempts for which one was asked.
   for (const fuzz::Step& step : fuzz::ReadSteps(data, size)) {
     if (!keeper.Take()) break;
+    if (step.kind == agent::kFence) fences.insert(static_cast<int64_t>(number) + 1);
     step.kind <= agent::kPacket ? keeper.Say(step) : agent::Ask(step, driver, ++number);
     run(1);
   }
   run(2);
   for (const auto& [id, times] : listener.started) fuzz::Expect(times == 1, "a start ends once");
   for (const auto& [id, times] : listener.removed) fuzz::Expect(times == 1, "a removal ends once");
+  for (const agent::ProcessId& id : listener.fenced) {
+    fuzz::Expect(fences.contains(id.attempt), "a fence that holds was asked for");
+  }
   return 0;
 }

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILES = {
     "appsupervisor.v1.": ["link", "app_service", "node_service", "operation_service", "event_service", "app"],
     "appsupervisor.agent.v1.": ["journal"],
-    "appsupervisor.keeper.v1.": ["keeper"],
+    "appsupervisor.keeper.v1.": ["keeper", "state"],
 }
 V1 = "appsupervisor.v1."
 JOURNAL = "appsupervisor.agent.v1."
@@ -79,6 +79,14 @@ def agent_link():
     yield step(3, b"\x01") + step(1, TOLD, 'timeline: "t2" epoch: 2 ' + WELCOME) + step(2, b"\x20")
     yield step(3, b"\x01") + step(0, TOLD, WELCOME.replace("welcome {", 'welcome { guard: "foreign" ')) + \
         step(0, TOLD, 'assignments { type: ASSIGNMENTS_TYPE_COMPLETE version: 1 begin: true end: true }')
+    foreign = WELCOME.replace("welcome {", 'welcome { guard: "foreign" ')
+    yield step(3, b"\x01") + step(0, TOLD, foreign) + step(0, TOLD, 'assignments { type: '
+        'ASSIGNMENTS_TYPE_INCREMENTAL version: 1 assignments { uid: "u1" generation: 9 digest: "x" '
+        'desired: DESIRED_STATE_REMOVE } }') + step(3, b"\x01") + \
+        step(0, TOLD, WELCOME.replace("welcome {", "welcome { catalog_accepted: true ")) + step(2, b"\x20")
+    yield step(0, TOLD, f'assignments {{ type: ASSIGNMENTS_TYPE_INCREMENTAL base: 2 version: 3 assignments '
+                        f'{{ {RUN} known_attempt: 7 known_sequence: 12884901889 }} '
+                        'position { catalog_uid: "c" timeline: "t1" log_index: 9 } }') + step(4) + step(2, b"\x10")
     yield step(6, b"\x01") + step(4) + step(2, b"\x10") + step(5) + step(7) + step(3) + step(2, b"\xff")
 
 
@@ -117,6 +125,9 @@ def keeper_requests():
         step(0, request, f'ack_exits {{ {one.replace("id {", "ids {")} }}') + step(0, request, "list { }")
     yield step(0, request, f'set_limits {{ {one} limits {{ memory_bytes: 9 }} }}') + \
         step(0, request, 'sample_usage { page_token: "u" }')
+    yield step(1, record, one + ' app_uid: "a1" pid: 5 fence { deadline_boot_nanos: 9 stop_before_millis: 3 }') + \
+        step(0, request, f'set_fences {{ items {{ {one} fence {{ deadline_boot_nanos: 9000000000 '
+                         'stop_before_millis: 1000 } } }') + step(0, request, f'set_fences {{ items {{ {one} }} }}')
     yield step(0, request, f'set_fences {{ items {{ {one} fence {{ deadline_boot_nanos: 9 }} }} }}')
     yield step(0, request, 'remove_folders { paths: "/x/apps/../y" paths: "/x/apps/u1" }')
     yield step(2, b"appsup-keeper records, version 1\n\0" + b"\0" * 2014 + b"\5\0\0\0abcdhello")
@@ -140,6 +151,30 @@ def keeper_answers():
         step(0, response, f'sample_usage {{ samples {{ {one} cpu_micros: 50 boot_nanos: 199 }} }}')
     yield ready + step(5, b"/x") + step(4, b"\x0f") + step(7, b"\x05") + step(0, response, "") + step(0, response, "")
     yield step(2, b"b\x08\x01") + step(2, b"m") + step(0, response, 'error { code: 9 message: "no" }')
+
+
+def keeper_state():
+    state, magic = KEEPER + "KeeperState", b"appsup-keeper state\n"
+    head = 'version: 1 program: "1.2" listener: 11 lock: 12 warden_pid: 98 warden_socket: 13 '
+    one = 'record { id { instance_uid: "u1" kind: PROCESS_KIND_MAIN attempt: 3 } app_uid: "a" pid: 99 ' \
+          'stop { signal: 15 grace_millis: 1000 } '
+    runs = f'processes {{ {one} fence {{ deadline_boot_nanos: 900000000 stop_before_millis: 5 }} }} ' \
+           'phase: PROCESS_PHASE_RUNNING pidfd: 21 logs: 22 logs: 23 slot: 2 } '
+    ended = 'processes { record { id { instance_uid: "u2" kind: PROCESS_KIND_SETUP attempt: 1 } exited { id { ' \
+            'instance_uid: "u2" kind: PROCESS_KIND_SETUP attempt: 1 } code: 1 } } phase: PROCESS_PHASE_EXITED }'
+    full = encode(state, head + runs + ended + ' policy { socket: "/s" run_dir: "/r" roots: "/x" use_cgroups: true } '
+                  'groups { v2: "/g" enforced: true } file_limit: 1024 file_limit_max: 4096')
+    yield b"\0" + magic + full
+    yield b"\1" + full
+    yield b"\1" + full[:len(full) // 2]
+    yield b"\0" + magic[:7]
+    yield b"\1" + encode(state, head.replace("version: 1", "version: 9"))
+    yield b"\1" + encode(state, head + runs + runs)
+    yield b"\1" + encode(state, head + f'processes {{ {one} }} phase: PROCESS_PHASE_STARTING pidfd: 21 gate: 24 }}')
+    moves = [(5, b"u1.1.3"), (900000000, b"u2.2.1"), (0, b"u1.1.3")]
+    packet = b"".join(at.to_bytes(8, "little") + bytes([len(name)]) + name for at, name in moves)
+    yield b"\2" + packet
+    yield b"\2" + packet[:-3]
 
 
 def config():
@@ -216,8 +251,8 @@ def text():
 
 def main():
     target = pathlib.Path(sys.argv[1])
-    for make in (entry_link, agent_link, agent_journal, keeper_requests, keeper_answers, config, manifest, query,
-                 log_read, text):
+    for make in (entry_link, agent_link, agent_journal, keeper_requests, keeper_answers, keeper_state, config,
+                 manifest, query, log_read, text):
         folder = target / make.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(make()):
