@@ -129,11 +129,14 @@ absl::Status AgentCore::State::CheckGuard(const api::Assignment& assignment,
       node.guard);
 }
 
-// The removal of a stranger names nothing but its uid.
+// The removal of a stranger names nothing but its uid; the rest is what the driver says.
 api::Assignment AgentCore::State::Completed(const api::Assignment& assignment) const {
   api::Assignment completed = assignment;
-  if (assignment.desired() != api::DESIRED_STATE_RUN && strangers.IsSetup(assignment.uid())) {
-    completed.set_setup(true);
+  if (assignment.desired() == api::DESIRED_STATE_RUN) return completed;
+  if (strangers.IsSetup(assignment.uid())) completed.set_setup(true);
+  const auto runs = strangers.running.find(assignment.uid());
+  if (completed.app_uid().empty() && runs != strangers.running.end()) {
+    completed.set_app_uid(runs->second.front().app_uid);
   }
   return completed;
 }

@@ -1,5 +1,7 @@
 #include "agent/core/claims.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "appsupervisor/agent/v1/journal.pb.h"
 
@@ -83,9 +85,16 @@ absl::Status Claims::CheckSlotIsFree(const std::string& slot, const std::string&
   return absl::OkStatus();
 }
 
+void Claims::HoldApp(const std::string& app_uid, const std::string& uid) { apps_[uid] = app_uid; }
+
+bool Claims::IsAppHeld(const std::string& app_uid, const std::string& uid) const {
+  return std::any_of(apps_.begin(), apps_.end(),
+                     [&](const auto& held) { return held.second == app_uid && held.first != uid; });
+}
+
 void Claims::Release(const std::string& uid) {
   const auto mine = [&](const auto& entry) { return entry.second.uid == uid; };
-  size_t released = std::erase_if(ports_, mine) + std::erase_if(folders_, mine);
+  size_t released = std::erase_if(ports_, mine) + std::erase_if(folders_, mine) + apps_.erase(uid);
   for (auto& [slot, tenants] : tenants_) released += tenants.erase(uid);
   std::erase_if(tenants_, [](const auto& entry) { return entry.second.empty(); });
   if (released > 0) released_ = true;

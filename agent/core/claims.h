@@ -46,6 +46,11 @@ class Claims {
   // FAILED_PRECONDITION names another that is in this slot.
   absl::Status CheckSlotIsFree(const std::string& slot, const std::string& uid) const;
 
+  // It runs, and what it uses of this app is not known.
+  void HoldApp(const std::string& app_uid, const std::string& uid);
+  // By another.
+  bool IsAppHeld(const std::string& app_uid, const std::string& uid) const;
+
   // Everything that the instance claims.
   void Release(const std::string& uid);
 
@@ -83,6 +88,7 @@ class Claims {
   std::map<std::string, int32_t> slots_;                               // "{slot}/{port}" -> number.
   std::map<int32_t, std::string> owners_;                              // The inverse of slots_.
   std::map<std::string, std::map<std::string, std::string>> tenants_;  // Slot -> uid -> name.
+  std::map<std::string, std::string> apps_;                            // Uid -> app that it holds.
   std::map<std::string, int32_t> rows_;
   bool released_ = false;
 };

@@ -50,10 +50,13 @@ void Instance::Enter(Phase phase, Turn& turn, std::string message) {
 void Instance::Assign(const api::Assignment& newer, Turn& turn) {
   const bool was_fenced = assignment().fenced();
   const bool same_nonce = newer.restart_nonce() == assignment().restart_nonce();
+  const bool had_spec = assignment().has_spec();
   api::AppSpec old_spec = spec();
   *record_.mutable_assignment() = newer;
   // STOP and REMOVE may come without a spec; how to stop and where the data is stays known.
-  if (!newer.has_spec()) *record_.mutable_assignment()->mutable_spec() = std::move(old_spec);
+  if (!newer.has_spec() && had_spec) {
+    *record_.mutable_assignment()->mutable_spec() = std::move(old_spec);
+  }
   const std::string old_digest = std::exchange(wanted_digest_, SpecDigest(assignment()));
   if (wanted_digest_ != old_digest) record_.clear_restart();  // Its failures were the old spec's.
   turn.persist = turn.report = true;

@@ -122,12 +122,14 @@ absl::Status Instance::ClaimAll(Turn& turn, std::vector<PortToCheck>* check) {
 }
 
 // Old and new of a slot may run side by side, but not if they are fenced, nor while nobody knows
-// what a catalog that may be foreign thinks of the one that runs.
+// what a catalog that may be foreign thinks of the one that runs. A process of which only the app
+// is known may have any of its slots, folders and ports.
 absl::Status Instance::ClaimSlot(Turn& turn) {
   Claims& claims = turn.node.claims;
   const std::string slot = SlotKey(assignment());
   const bool guarded = !turn.node.guard.empty();
-  if (guarded && turn.node.stranger_apps.contains(assignment().app_uid())) {
+  const std::string& app = assignment().app_uid();
+  if (turn.node.stranger_apps.contains(app) || claims.IsAppHeld(app, uid())) {
     return absl::FailedPreconditionError(
         "waits for a process of the same app that this node knows nothing else of");
   }

@@ -98,6 +98,7 @@ void Instance::Running(const Started& started, Turn& turn) {
   if (!data.empty() && !assignment().setup()) {
     turn.node.claims.ClaimFolder(data, uid(), assignment().name()).IgnoreError();
   }
+  if (!assignment().has_spec()) turn.node.claims.HoldApp(assignment().app_uid(), uid());
   if (!assignment().setup()) {
     turn.node.claims.EnterSlot(SlotKey(assignment()), uid(), assignment().name());
   }
@@ -125,6 +126,7 @@ void Instance::OnExited(const ProcessExited& event, Turn& turn) {
 void Instance::Ended(const ProcessExit& exit, absl::Duration uptime, Turn& turn) {
   StopCheckIfAny(turn);
   const bool asked = record_.open().stopping() || phase_ == Phase::kStopping;
+  if (!exit.stopped) timed_out_ = false;  // It had ended before the stop came.
   *record_.mutable_last_exit() = ToProto(exit);
   fence_ = {};
   record_.clear_open();

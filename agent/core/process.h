@@ -91,6 +91,7 @@ struct ProcessExit {
   bool out_of_memory = false;  // The kernel killed it, or one of its children, for memory.
   bool unknown = false;        // It ended while no keeper ran: code and signal mean nothing.
   bool by_fence = false;       // Its fence ended it: at the deadline, or with its keeper.
+  bool stopped = false;        // It was told to stop before it ended.
   absl::Time time;             // When the main process ended.
 };
 

@@ -96,6 +96,7 @@ ExitedProcess FromMessage(const keeper_pb::ExitedProcess& process) {
                    .out_of_memory = process.out_of_memory(),
                    .unknown = process.unknown(),
                    .by_fence = process.by_fence(),
+                   .stopped = process.stopped(),
                    .time = absl::FromUnixNanos(process.unix_nanos())}};
 }
 

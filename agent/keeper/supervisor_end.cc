@@ -125,6 +125,7 @@ void Supervisor::OnMainEnded(Child& child) {
   child.exit.set_unix_nanos(UnixNanos());
   // The warden may have been faster.
   if (child.fence.set() && child.fence.stop_at() <= BootNanos()) child.exit.set_by_fence(true);
+  child.exit.set_stopped(child.stopping_with != 0);
   child.state = ChildState::kDraining;
   children_.ReleasePid(child);
   if (child.inherited) poller_.Unwatch(child.pidfd.get());

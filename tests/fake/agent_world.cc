@@ -265,6 +265,7 @@ void AgentWorld::End(ProcessId id, int code, int signal, bool by_fence) {
   ProcessExit exit;
   const auto process = processes.find(id);
   exit.by_fence = by_fence || (process != processes.end() && process->second.fence_reached);
+  exit.stopped = process != processes.end() && process->second.told_to_stop;
   exit.code = code;
   exit.signal = signal;
   exit.time = now.wall;

@@ -23,6 +23,7 @@ TEST_CASE("keeper: a command runs with its folders, environment and logs") {
   CHECK(exit.code == 3);
   CHECK(exit.signal == 0);
   CHECK_FALSE(exit.unknown);
+  CHECK_FALSE(exit.stopped);
   CHECK(keeper.Output("one") == keeper.InstanceDir("one") + "\nhello world\n0027\n");
   CHECK(ReadWhole(keeper.root() + "/logs/one.err") == "oops\n");
 }

@@ -31,6 +31,7 @@ TEST_CASE("keeper: stop sends the signal, and the app ends by itself") {
     keeper.driver().Stop(request.id, SIGTERM, absl::Minutes(5));
     ProcessExit exit = keeper.WaitForExit(request.id);
     CHECK(exit.code == 5);
+    CHECK(exit.stopped);
     CHECK(keeper.Output("one") == "bye\n");
   }
 }

@@ -71,6 +71,22 @@ TEST_CASE("setup: is ended when its time is over") {
   CHECK(world.StatusOf("s").message() == "setup timed out after 1m and was ended");
 }
 
+TEST_CASE("setup: one that had ended before it was told to stop has not timed out") {
+  World world;
+  world.stops = false;
+  api::Assignment assignment = SetupAssignment();
+  assignment.mutable_spec()->mutable_setup()->mutable_timeout()->set_seconds(60);
+  world.Assign(assignment);
+  const ProcessId id = world.RunningOf("s").request.id;
+  // The agent itself was stopped meanwhile: the timer comes before the news of the exit.
+  world.Advance(absl::Seconds(61));
+  ProcessExit exit;
+  exit.stopped = GENERATE(false, true);
+  world.Handle(ProcessExited{id, exit});
+  CHECK(world.StatusOf("s").message() ==
+        (exit.stopped ? "setup timed out after 1m and was ended" : "setup succeeded"));
+}
+
 TEST_CASE("setup: goes on over a restart of the agent, and its exit is not lost") {
   World world;
   world.Assign(SetupAssignment());

@@ -240,5 +240,33 @@ TEST_CASE("stranger: under the guard nothing else of its app is started beside i
   CHECK(world.Runs("y"));
 }
 
+TEST_CASE("stranger: nothing else of its app is started before its removal is done") {
+  World world;
+  world.RunStranger(Main("x", 1));
+  world.Return();
+  const bool known_first = GENERATE(false, true);
+  world.stops = false;
+  if (known_first) world.Assign(RunAssignment("y"));
+  world.Advance(absl::Minutes(1));
+  CHECK_FALSE(world.Runs("y"));
+  api::Assignment removal;
+  removal.set_uid("x");
+  removal.set_generation(1);
+  removal.set_desired(api::DESIRED_STATE_REMOVE);
+  world.Assign(removal);
+  if (!known_first) world.Assign(RunAssignment("y"));
+  world.Advance(absl::Seconds(29));
+  CHECK_FALSE(world.Runs("y"));
+  if (GENERATE(false, true)) {
+    world.KillAgent();
+    world.Return();
+    world.Advance(absl::Seconds(29));
+    CHECK_FALSE(world.Runs("y"));
+  }
+  world.Exit("x", 0);
+  world.Advance(absl::Seconds(1));
+  CHECK(world.Runs("y"));
+}
+
 }  // namespace
 }  // namespace appsup::agent
