@@ -10,6 +10,7 @@ namespace appsup::simulation {
 namespace {
 
 constexpr absl::Duration kSoon = absl::Microseconds(50);
+constexpr absl::Duration kCheckPeriod = absl::Milliseconds(200);
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -128,9 +129,13 @@ void AgentHost::Perform(const agent::StartCheck& check) {
   const std::pair key{check.uid, check.attempt};
   checks_.insert(key);
   const Tree* tree = keeper_.FindRunning(check.uid, check.attempt);
-  const absl::Duration ready =
-      tree == nullptr ? world_.now() : tree->start + tree->plan.ready + absl::Milliseconds(200);
-  const bool never = tree == nullptr || tree->plan.never_ready;
+  if (tree == nullptr) {  // It is just being started, or has ended.
+    return Later(kCheckPeriod, [this, key, check] {
+      if (checks_.contains(key)) Perform(check);
+    });
+  }
+  const absl::Duration ready = tree->start + tree->plan.ready + kCheckPeriod;
+  const bool never = tree->plan.never_ready;
   Later(std::max(kSoon, ready - world_.now()), [this, key, never] {
     if (!checks_.contains(key)) return;
     Post(agent::ReadinessChanged{key.first, key.second, !never, never ? "connection refused" : ""});

@@ -9,6 +9,7 @@ namespace appsup::simulation {
 namespace {
 
 constexpr int kSigkill = 9;
+constexpr int kNotStartedCode = 127;
 constexpr absl::Duration kCleanUp = absl::Milliseconds(3);  // From a kill to an empty tree.
 
 absl::Duration SpreadLife(Random& random, absl::Duration life) {
@@ -27,6 +28,12 @@ KeeperModel::KeeperModel(World& world, Observer& observer, MachineClock& clock, 
 KeeperModel::Child* KeeperModel::Find(const agent::ProcessId& id) {
   const auto it = children_.find(id);
   return it == children_.end() ? nullptr : &it->second;
+}
+
+void KeeperModel::SetOnExited(OnExited on_exited) {
+  on_exited_ = std::move(on_exited);
+  if (on_exited_) return;
+  for (auto& [id, child] : children_) child.waiting.clear();
 }
 
 void KeeperModel::Later(const agent::ProcessId& id, absl::Duration after,
@@ -62,6 +69,7 @@ void KeeperModel::Spawn(const agent::StartRequest& request, Answer answer) {
   Child& child = children_[request.id];
   child.tree = MakeTree(request, node_);
   child.tree.pid = ++last_pid_;
+  child.tree.start_boot = boot;
   child.fence = request.fence;
   child.stop_signal = request.stop_signal;
   child.waiting.push_back(std::move(answer));
@@ -72,12 +80,10 @@ void KeeperModel::Began(Child& child) {
   if (child.state != State::kStarting || !up_) return;
   std::vector<Answer> waiting = std::exchange(child.waiting, {});
   if (Chance(random_, child.tree.plan.unstartable)) {
-    children_.erase(agent::ProcessId(child.tree.id));
     for (Answer& answer : waiting) answer(absl::NotFoundError("there is no such command"));
-    return;
+    return NotStarted(child, !waiting.empty() && !child.listed);
   }
   child.state = State::kRunning;
-  child.tree.start_boot = clock_.Now(world_.now()).boot;
   child.tree.start = world_.now();
   observer_.OnTreeStarted(child.tree);
   if (child.tree.plan.life > absl::ZeroDuration()) {
@@ -85,6 +91,18 @@ void KeeperModel::Began(Child& child) {
   }
   PlanFence(child);
   for (Answer& answer : waiting) answer(agent::Started{child.tree.pid, child.tree.start_boot});
+}
+
+// Those who know of it and got no answer hear that it has ended.
+void KeeperModel::NotStarted(Child& child, bool answered) {
+  if (answered) {
+    children_.erase(agent::ProcessId(child.tree.id));
+    return;
+  }
+  child.state = State::kEnded;
+  child.exit.code = kNotStartedCode;
+  child.exit.time = clock_.Now(world_.now()).wall;
+  if (on_exited_) on_exited_(child.tree.id, child.exit);
 }
 
 void KeeperModel::LivedOut(Child& child) {
@@ -124,6 +142,7 @@ void KeeperModel::StopTimeIsOver(Child& child) {
   }
   if (child.state == State::kRunning) {
     child.exit.signal = kSigkill;
+    child.exit.stopped = true;
     child.exit.time = clock_.Now(world_.now()).wall;
   }
   EndTree(child);
@@ -132,6 +151,7 @@ void KeeperModel::StopTimeIsOver(Child& child) {
 void KeeperModel::EndMain(Child& child, int code, int signal) {
   child.exit.code = code;
   child.exit.signal = signal;
+  child.exit.stopped = child.stopping;
   child.exit.time = clock_.Now(world_.now()).wall;
   child.state = State::kMainEnded;
   if (child.tree.plan.lingering == absl::ZeroDuration()) return EndTree(child);
@@ -187,12 +207,13 @@ void KeeperModel::FenceIsDue(Child& child) {
   BeginStop(child, child.stop_signal, std::max(absl::ZeroDuration(), deadline - world_.now()));
 }
 
-agent::Inventory KeeperModel::List() const {
+agent::Inventory KeeperModel::List() {
   agent::Inventory inventory;
-  for (const auto& [id, child] : children_) {
+  for (auto& [id, child] : children_) {
     if (child.state == State::kEnded) {
       inventory.exits.push_back({id, child.exit});
-    } else if (child.state != State::kStarting) {
+    } else {
+      child.listed = child.state == State::kStarting;
       inventory.running.push_back({id,
                                    child.tree.app_uid,
                                    {child.tree.pid, child.tree.start_boot},

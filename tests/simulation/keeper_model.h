@@ -27,15 +27,15 @@ class KeeperModel {
   KeeperModel(World& world, Observer& observer, MachineClock& clock, int node);
 
   bool up() const { return up_; }
-  // Told while an agent is connected.
-  void SetOnExited(OnExited on_exited) { on_exited_ = std::move(on_exited); }
+  // Told while an agent is connected; what one waited for is forgotten with it.
+  void SetOnExited(OnExited on_exited);
 
   // --- What the driver asks; only while it is up.
   void Spawn(const agent::StartRequest& request, Answer answer);
   void Stop(const agent::ProcessId& id, int signal, absl::Duration grace);
   void Acknowledge(const agent::ProcessId& id);
   void SetFences(const std::vector<agent::FenceChange>& changes);
-  agent::Inventory List() const;
+  agent::Inventory List();
 
   // --- What happens to it.
   void Crash();
@@ -64,6 +64,7 @@ class KeeperModel {
     bool fence_stops = false;
     int stop_signal = 15;
     std::vector<Answer> waiting;
+    bool listed = false;  // While it was being started.
   };
   using Children = std::map<agent::ProcessId, Child>;
 
@@ -71,6 +72,7 @@ class KeeperModel {
   // Runs `what` for this very child, if it is still there, `after` from now.
   void Later(const agent::ProcessId& id, absl::Duration after, void (KeeperModel::*what)(Child&));
   void Began(Child& child);
+  void NotStarted(Child& child, bool answered);
   void LivedOut(Child& child);
   void StopTimeIsOver(Child& child);
   void ObeysSignal(Child& child);

@@ -31,6 +31,7 @@ LinkModel::~LinkModel() {
 void LinkModel::Connect() {
   if (stream_ != 0 || final_) return;
   ++connection_;
+  stream_identity_ = identity_;
   stream_ = network_.Open(node_);
 }
 
@@ -49,6 +50,7 @@ void LinkModel::Close(uint64_t connection, const std::string& reason) {
 }
 
 void LinkModel::Enrolled() {
+  ++identity_;
   if (!std::exchange(final_, false)) return;
   Connect();
 }
@@ -66,7 +68,8 @@ void LinkModel::OnReceived(StreamId stream,
   if (message->has_goodbye()) {
     const auto& after = message->goodbye().retry_after();
     goodbye_delay_ = absl::Seconds(after.seconds()) + absl::Nanoseconds(after.nanos());
-    final_ = message->goodbye().final();
+    // What is said to an identity that was replaced meanwhile ends nothing.
+    final_ = message->goodbye().final() && stream_identity_ == identity_;
   }
   tell_(agent::LinkMessage{connection_, std::move(message)});
 }

@@ -50,6 +50,8 @@ class LinkModel : public AgentSide {
   uint32_t attempt_ = 0;
   absl::Duration goodbye_delay_;
   bool final_ = false;
+  uint64_t identity_ = 0;         // Counts the certificates that it was given.
+  uint64_t stream_identity_ = 0;  // The one that its stream was opened with.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
