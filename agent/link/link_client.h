@@ -31,8 +31,10 @@ struct LinkOptions {
   absl::Duration connect_timeout = absl::Seconds(10);
   absl::Duration keepalive_time = absl::Seconds(20);
   absl::Duration keepalive_timeout = absl::Seconds(10);
-  // After a final Goodbye: how often to look whether the node was enrolled again.
+  // After a final Goodbye: how often to look whether the node was enrolled again, and how often to
+  // try all the same. An entry with the wrong catalog does not know the node either.
   absl::Duration identity_check_period = absl::Seconds(5);
+  absl::Duration final_retry_period = absl::Minutes(1);
 };
 
 class LinkThread;

@@ -127,15 +127,16 @@ void LinkThread::Connect() {
   const absl::StatusOr<std::shared_ptr<const IdentityReader::Known>> known = identity_.Read();
   if (!known.ok()) return RetryLater(known.status());
   const NodeName& node = (*known)->node;
-  if (final_ && node.serial == serial_) {
-    connect_at_ = clock_.Now().boot + options_.identity_check_period;
+  const absl::Duration now = clock_.Now().boot;
+  if (final_ && node.serial == serial_ && now < final_until_) {
+    connect_at_ = std::min(final_until_, now + options_.identity_check_period);
     return;
   }
   final_ = false;
   serial_ = node.serial;
   std::string entry = options_.entry.empty() ? (*known)->identity.entry : options_.entry;
   if (!go_to_.empty()) entry = std::exchange(go_to_, "");
-  connected_by_ = clock_.Now().boot + options_.connect_timeout;
+  connected_by_ = now + options_.connect_timeout;
 
   LinkStream::Owner owner;
   owner.opened = [this] { Opened(); };
@@ -160,15 +161,15 @@ void LinkThread::Connect() {
 
 std::shared_ptr<grpc::Channel> LinkThread::ChannelTo(
     const std::string& entry, const std::shared_ptr<const IdentityReader::Known>& known) {
-  // IDLE: its connection was open and has ended. READY may be half-open; after TRANSIENT_FAILURE the
-  // channel would answer with its last error until its own backoff is over.
+  // IDLE: its connection was open and has ended. READY may be half-open; after TRANSIENT_FAILURE
+  // the channel would answer with its last error until its own backoff is over.
   const bool reusable = channel_.channel != nullptr && channel_.entry == entry &&
                         channel_.known == known &&
                         channel_.channel->GetState(false) == GRPC_CHANNEL_IDLE;
   if (!reusable) {
-    channel_ = {entry, known,
-                MakeChannel(entry, known->identity,
-                            {options_.keepalive_time, options_.keepalive_timeout})};
+    channel_ = {
+        entry, known,
+        MakeChannel(entry, known->identity, {options_.keepalive_time, options_.keepalive_timeout})};
   }
   return channel_.channel;
 }
@@ -226,6 +227,7 @@ void LinkThread::HeedGoodbye(const v1::Goodbye& goodbye) {
                               absl::ZeroDuration(), kMaxGoodbyeDelay);
   go_to_ = goodbye.go_to();
   final_ = goodbye.final();
+  final_until_ = clock_.Now().boot + options_.final_retry_period;
 }
 
 void LinkThread::Ended(const absl::Status& status) {

@@ -70,7 +70,8 @@ class LinkThread : public std::enable_shared_from_this<LinkThread> {
   absl::Duration connected_by_ = absl::InfiniteDuration();  // While the stream is not open.
   absl::Duration goodbye_delay_ = absl::ZeroDuration();
   std::string go_to_;   // For the next connection only.
-  bool final_ = false;  // Not before the certificate is another than serial_.
+  bool final_ = false;  // Not before the certificate is another than serial_, or final_until_.
+  absl::Duration final_until_ = absl::ZeroDuration();
   std::string serial_;
   std::string last_failure_;  // Logged once in a row.
   bool up_ = false;           // LinkUp was told and LinkDown was not.

@@ -12,7 +12,14 @@ void AssignmentSet::AddRemoval(api::Assignment removal) {
   removals_[std::move(uid)] = std::move(removal);
 }
 
+void AssignmentSet::TakeApplied(int64_t version) {
+  std::erase_if(told_removals_, [&](const auto& told) { return told.second.version <= version; });
+}
+
 void AssignmentSet::StartComplete() {
+  // The catalog does not know them, so no COMPLETE set holds them by itself.
+  for (auto& [uid, told] : told_removals_) removals_.emplace(uid, std::move(told.removal));
+  told_removals_.clear();
   complete_ = true;
   complete_began_ = false;
   cursor_.clear();
@@ -56,7 +63,8 @@ void AssignmentSet::FillRemovals(size_t max_bytes, size_t* bytes, api::Assignmen
   while (!removals_.empty() && *bytes < max_bytes) {
     auto removal = removals_.begin();
     *bytes += removal->second.ByteSizeLong();
-    *message->add_assignments() = std::move(removal->second);
+    *message->add_assignments() = removal->second;
+    told_removals_[removal->first] = {version_, std::move(removal->second)};
     removals_.erase(removal);
   }
 }

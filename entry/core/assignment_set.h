@@ -31,7 +31,11 @@ class AssignmentSet {
   // For an instance that the catalog does not know.
   void AddRemoval(api::Assignment removal);
 
-  // The agent saw a gap: everything is told again, and acted on at its end.
+  // The agent has acted on all versions up to this one.
+  void TakeApplied(int64_t version);
+
+  // The agent saw a gap: everything that it has not acted on is told again, and acted on at its
+  // end.
   void StartComplete();
 
   // A message is due.
@@ -62,9 +66,14 @@ class AssignmentSet {
   std::string node_;                                 // "nodes/n".
   std::set<std::string> waiting_;                    // Names.
   std::map<std::string, api::Assignment> removals_;  // By uid.
-  std::optional<std::set<std::string>> held_;        // Uids; set: nothing of these is told.
-  std::map<std::string, int64_t> added_;             // Uid → generation told; if held_ is set.
-  int64_t version_ = 0;                              // Of the newest message.
+  struct Told {
+    int64_t version = 0;
+    api::Assignment removal;
+  };
+  std::map<std::string, Told> told_removals_;  // By uid; not known to have been acted on.
+  std::optional<std::set<std::string>> held_;  // Uids; set: nothing of these is told.
+  std::map<std::string, int64_t> added_;       // Uid → generation told; if held_ is set.
+  int64_t version_ = 0;                        // Of the newest message.
   bool must_send_ = false;
   bool complete_ = false;                   // A COMPLETE set is to be sent or under way.
   bool complete_began_ = false;             // Its first part was made.

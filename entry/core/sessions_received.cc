@@ -88,6 +88,7 @@ void Sessions::State::AcceptHello(AgentSession& session, const Moment& now) {
 
 void Sessions::State::TakeApplied(AgentSession& session, const api::AssignmentsApplied& applied,
                                   const Moment& now) {
+  session.assignments().TakeApplied(applied.version());
   if (applied.resync()) {
     ++counters.resyncs;
     session.assignments().StartComplete();

@@ -22,8 +22,7 @@ class Stage {
     return std::make_unique<ScriptedEntry>(node_, address);
   }
 
-  void StartClient(const std::string& entry) {
-    agent::LinkOptions options;
+  void StartClient(const std::string& entry, agent::LinkOptions options = {}) {
     options.entry = entry;
     options.identity_dir = node_.identity_dir();
     client = std::make_unique<agent::LinkClient>(options, clock_, random_,
@@ -98,6 +97,22 @@ TEST_CASE("link client: does not come back earlier than a goodbye allows") {
   entry->SayGoodbye(goodbye);
   REQUIRE(WaitFor([&] { return entry->streams() == 2; }));
   CHECK(absl::Now() - start >= absl::Milliseconds(890));
+}
+
+TEST_CASE("link client: tries again a while after a final goodbye, for the catalog may be mended") {
+  Stage stage;
+  auto entry = stage.NewEntry();
+  agent::LinkOptions options;
+  options.identity_check_period = absl::Milliseconds(50);
+  options.final_retry_period = absl::Milliseconds(300);
+  stage.StartClient(entry->address(), options);
+  REQUIRE(WaitFor([&] { return entry->streams() == 1; }));
+  v1::Goodbye goodbye;
+  goodbye.set_final(true);
+  const absl::Time start = absl::Now();
+  entry->SayGoodbye(goodbye);
+  REQUIRE(WaitFor([&] { return entry->streams() == 2; }));
+  CHECK(absl::Now() - start >= absl::Milliseconds(290));
 }
 
 TEST_CASE("link client: connects as soon as there is an entry") {

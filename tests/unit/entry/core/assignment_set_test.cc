@@ -147,6 +147,24 @@ TEST_CASE("assignments: an instance that the catalog does not know is removed by
   CHECK_FALSE(message.assignments(0).purge_data());
 }
 
+TEST_CASE("assignments: a removal is told again with a complete set, until it was acted on") {
+  Shelf shelf(0);
+  api::HeldInstance held;
+  held.set_uid("stranger");
+  shelf.set.Open();
+  shelf.set.AddRemoval(BuildRemoval(held));
+  const int64_t version = shelf.set.Next(shelf.catalog, kMany).version();
+  shelf.set.TakeApplied(version - 1);
+  shelf.set.StartComplete();
+  const api::Assignments again = shelf.set.Next(shelf.catalog, kMany);
+  REQUIRE(again.assignments_size() == 1);
+  CHECK(again.assignments(0).uid() == "stranger");
+  CHECK(again.end());
+  shelf.set.TakeApplied(again.version());
+  shelf.set.StartComplete();
+  CHECK(shelf.set.Next(shelf.catalog, kMany).assignments_size() == 0);
+}
+
 TEST_CASE("statement: says nothing new as long as its content is the same") {
   Shelf shelf(1);
   const rec::InstanceRecord* record = shelf.catalog.instances.Find(Shelf::Name(0));
