@@ -44,6 +44,7 @@ struct Child {
   int record = -1;  // Its slot in the record file.
 
   std::vector<uint64_t> waiters;  // Requests of the present connection that wait for the start.
+  bool listed = false;            // kStarting only: an agent knows of it, and will hear its end.
   pb::StopSettings stop_at_exit;
   int stopping_with = 0;      // The signal that was sent; 0: nobody asked it to stop.
   int64_t kill_deadline = 0;  // While stopping.

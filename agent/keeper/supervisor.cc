@@ -145,6 +145,7 @@ void Supervisor::SetLimits(uint64_t request, const pb::SetLimitsRequest& limits)
 }
 
 void Supervisor::List(uint64_t request, const pb::ListRequest& list) {
+  Flush();  // What was asked for before is in it.
   pb::Response response = OkResponse(request);
   pb::ListResponse& page = *response.mutable_list();
   int count = 0;
@@ -157,7 +158,8 @@ void Supervisor::List(uint64_t request, const pb::ListRequest& list) {
     last = child.key;
     if (child.state == ChildState::kExited) {
       *page.add_exited() = child.exit;
-    } else if (child.state != ChildState::kStarting) {
+    } else {
+      child.listed = child.state == ChildState::kStarting;
       pb::RunningProcess& running = *page.add_running();
       *running.mutable_id() = child.id;
       running.set_app_uid(child.app_uid);

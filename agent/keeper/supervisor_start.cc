@@ -19,6 +19,7 @@ namespace appsup::keeper {
 namespace {
 
 constexpr int64_t kTrimNanos = 2'000'000'000;
+constexpr int32_t kNotStartedCode = 127;  // As shells have it.
 
 std::vector<std::string> Environment(const pb::SpawnRequest& spawn, const std::string& marker) {
   std::vector<std::string> env;
@@ -222,10 +223,23 @@ void Supervisor::OnStartFailed(Child& child, const absl::Status& why) {
          {{"instance", child.id.instance_uid()},
           {"process", child.key},
           {"error", std::string(why.message())}});
+  // Without an answer its end is told, as of all that agents have been told of.
+  const bool keeps_exit = child.listed || child.waiters.empty();
+  for (uint64_t request : std::exchange(child.waiters, {})) Fail(request, why);
+  if (keeps_exit) {
+    *child.exit.mutable_id() = child.id;
+    child.exit.set_unix_nanos(UnixNanos());
+    child.exit.set_signal(0);
+    child.exit.set_code(kNotStartedCode);
+    child.exit.set_stopped(child.stopping_with != 0);
+    children_.ReleasePid(child);
+    child.gate.Reset();
+    child.pidfd.Reset();
+    return Finish(child);
+  }
   CancelTimers(child);
   cgroups_.Remove(child.group());
   DropFence(child);
-  for (uint64_t request : std::exchange(child.waiters, {})) Fail(request, why);
   children_.Erase(child);
 }
 

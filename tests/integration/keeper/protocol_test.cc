@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
+#include "agent/driver/keeper_messages.h"
 #include "common/packet.h"
 #include "common/unique_fd.h"
 #include "tests/integration/keeper/keeper_fixture.h"
@@ -123,6 +124,82 @@ TEST_CASE("keeper: an agent is answered in the version that both speak, or told 
   CHECK(refused.error().code() == static_cast<int>(absl::StatusCode::kFailedPrecondition));
   CHECK(refused.error().message().find("agent 0.0.1 speaks the protocol up to version 0") == 0);
   CHECK(refused.error().message().find("upgrade the agent") != std::string::npos);
+}
+
+// An agent that says everything at once and does not wait for answers.
+struct HastyAgent {
+  explicit HastyAgent(KeeperFixture& fixture) : keeper(fixture) {
+    sockaddr_un address = {};
+    fd = Socket(keeper.socket(), &address);
+    REQUIRE(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+    keeper_pb::Request hello;
+    hello.set_id(1);
+    hello.mutable_hello()->set_protocol(1);
+    Say(hello);
+  }
+
+  void SpawnAndList(const StartRequest& start) {
+    keeper_pb::Request spawn;
+    spawn.set_id(2);
+    *spawn.mutable_spawn() = ToMessage(start);
+    keeper_pb::Request list;
+    list.set_id(3);
+    list.mutable_list();
+    Say(spawn);
+    Say(list);
+  }
+
+  keeper_pb::Response Hear(const std::function<bool(const keeper_pb::Response&)>& which) {
+    keeper_pb::Response response;
+    REQUIRE(keeper.Until([&] {
+      auto packet = ReceivePacket(fd.get());
+      return packet.ok() && packet->has_value() && response.ParseFromString(**packet) &&
+             which(response);
+    }));
+    return response;
+  }
+
+  void Say(const keeper_pb::Request& request) {
+    REQUIRE(SendPacket(fd.get(), request.SerializeAsString()).ok());
+  }
+
+  KeeperFixture& keeper;
+  UniqueFd fd;
+};
+
+TEST_CASE("keeper: what is just being started is listed with its pid") {
+  KeeperFixture keeper;
+  keeper.Disconnect();
+  HastyAgent agent(keeper);
+  agent.SpawnAndList(keeper.Shell("one", "sleep 1000"));
+  const auto page = agent.Hear([](const auto& response) { return response.id() == 3; });
+  REQUIRE(page.list().running_size() == 1);
+  CHECK(page.list().running(0).id().instance_uid() == "one");
+  CHECK(page.list().running(0).pid() > 0);
+  CHECK(page.list().running(0).start_boot_nanos() > 0);
+}
+
+TEST_CASE("keeper: what was listed and then cannot be started is told to have ended") {
+  KeeperFixture keeper;
+  keeper.Disconnect();
+  // Whether it still is being started when the list is made is a matter of microseconds.
+  for (int64_t attempt = 1; attempt <= 100; ++attempt) {
+    StartRequest start = keeper.Shell("one", "", attempt);
+    start.command = {"/nowhere/at/all"};
+    HastyAgent agent(keeper);
+    agent.SpawnAndList(start);
+    const auto page = agent.Hear([](const auto& response) { return response.id() == 3; });
+    if (page.list().running().empty()) continue;
+    CHECK(page.list().running(0).id().attempt() == attempt);
+    const auto exit = agent.Hear([](const auto& response) { return response.has_exited(); });
+    CHECK(exit.exited().id().attempt() == attempt);
+    CHECK(exit.exited().code() == 127);
+    keeper.Connect();
+    REQUIRE(keeper.heard().inventories[0].exits.size() == 1);
+    CHECK(keeper.heard().inventories[0].exits[0].id.attempt == attempt);
+    return;
+  }
+  FAIL("it was never listed");
 }
 
 }  // namespace
