@@ -5,7 +5,8 @@ import subprocess
 import unittest
 
 from beats import BEAT, Beats, now
-from cluster import TIME_FACTOR, process_start, wait_for
+from case import is_alive
+from cluster import TIME_FACTOR, wait_for
 from partitioned import HEARTBEAT, LEASE, RECONNECT, SLACK, Partitioned
 
 
@@ -25,6 +26,8 @@ class Fence(Partitioned):
             raise
 
     def tearDown(self):
+        for program in (self.cluster.keepers["n1"], self.agent, self.cluster.entry):
+            program.kill(signal.SIGCONT, wait=False)
         super().tearDown()
         self.running()
 
@@ -44,7 +47,7 @@ class Fence(Partitioned):
         before, attempt, lived = self.running(), int(self.instance("fenced")["attempt"]), len(self.beats.of("fenced"))
         at = now()
         cause()
-        wait_for("it ended", lambda: process_start(before.pid) is None, LEASE / TIME_FACTOR + SLACK)
+        wait_for("it ended", lambda: not is_alive(before.pid), LEASE / TIME_FACTOR + SLACK)
         ended = self.beats.newest("fenced")
         self.assertEqual(ended.pid, before.pid)
         self.assertLess(ended.last, at + LEASE + 0.5 * TIME_FACTOR, "later than its deadline")
@@ -81,6 +84,10 @@ class Fence(Partitioned):
     def test_an_agent_that_hangs(self):
         self.ends(lambda: self.agent.kill(signal.SIGSTOP, wait=False),
                   lambda: self.agent.kill(signal.SIGCONT, wait=False))
+
+    def test_a_keeper_that_hangs(self):
+        keeper = self.cluster.keepers["n1"]
+        self.ends(lambda: keeper.kill(signal.SIGSTOP, wait=False), lambda: keeper.kill(signal.SIGCONT, wait=False))
 
     def test_an_agent_that_starts_again_without_an_entry(self):
         def without_entry():
