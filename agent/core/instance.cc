@@ -69,6 +69,7 @@ void Instance::Assign(const api::Assignment& newer, Turn& turn) {
     phase_ = Phase::kNew;
   }
   if (assignment().fenced() && !was_fenced && HasProcess()) AskFence(turn);
+  if (!assignment().fenced()) record_.clear_ended_by_fence();
   if (!assignment().fenced() && waits_for_lease_) phase_ = Phase::kNew;
   // One that is to end keeps its fence to the last.
   const bool runs_on = assignment().desired() == api::DESIRED_STATE_RUN;

@@ -61,7 +61,7 @@ class Instance {
   absl::Duration deadline() const { return deadline_; }
   bool WaitsForToken(uint64_t token) const { return token != 0 && token == token_; }
   uint64_t token() const { return token_; }
-  bool HeedsLease() const { return assignment().fenced() || fence_.held; }
+  bool HeedsLease() const { return assignment().fenced() || fence_.held || waits_for_lease_; }
   bool waits_for_release() const { return waits_for_release_; }
   // The last lines are being read: its status is told with them, not before.
   bool waits_for_log_tail() const { return waits_for_log_tail_; }
@@ -138,6 +138,7 @@ class Instance {
 
   // instance_fence.cc.
   bool HasProcess() const;
+  static bool HasLease(const Turn& turn);
   void AlignFence(bool held, Turn& turn);
   void AskFence(Turn& turn);
   void LiftFence(Turn& turn);

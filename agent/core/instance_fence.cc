@@ -13,8 +13,10 @@ bool Instance::HasProcess() const {
 }
 
 void Instance::OnLease(Turn& turn) {
-  if (HasProcess()) {
+  if (HasProcess() && assignment().fenced()) {
     AskFence(turn);
+  } else if (HasProcess()) {
+    if (assignment().desired() == api::DESIRED_STATE_RUN) LiftFence(turn);
   } else if (phase_ == Phase::kWaiting && waits_for_lease_) {
     Prepare(turn);
   }
@@ -28,6 +30,10 @@ void Instance::OnFenceSet(const ProcessId& id, Turn& turn) {
   turn.report = true;
 }
 
+// What the journal says against a fence may be older than the fence. A lease is the entry's word
+// that it has not counted on it.
+bool Instance::HasLease(const Turn& turn) { return turn.node.lease_end > turn.now.boot; }
+
 // The driver says that the process runs, and whether it holds a fence for it.
 void Instance::AlignFence(bool held, Turn& turn) {
   if (!HasProcess()) return;
@@ -36,7 +42,7 @@ void Instance::AlignFence(bool held, Turn& turn) {
   fence_.asked = held ? fence_.started : std::nullopt;
   if (assignment().fenced()) {
     AskFence(turn);
-  } else if (held && assignment().desired() == api::DESIRED_STATE_RUN) {
+  } else if (held && assignment().desired() == api::DESIRED_STATE_RUN && HasLease(turn)) {
     LiftFence(turn);
   }
 }

@@ -174,8 +174,11 @@ void Instance::Spawn(Turn& turn) {
     waits_for_driver_ = true;
     return;
   }
-  const absl::Status lease =
+  absl::Status lease =
       assignment().fenced() ? MayStartFenced(turn.node, spec(), turn.now) : absl::OkStatus();
+  if (!assignment().fenced() && record_.ended_by_fence() && !HasLease(turn)) {
+    lease = absl::FailedPreconditionError("waits for the entry, because its fence ended it");
+  }
   if (!lease.ok()) {
     Wait(turn, absl::InfiniteDuration(), std::string(lease.message()));
     waits_for_lease_ = true;

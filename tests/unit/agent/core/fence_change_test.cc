@@ -109,6 +109,35 @@ TEST_CASE("fence change: over a crash of the agent the process gets what was sta
   CHECK(world.started == 1);
 }
 
+TEST_CASE("fence change: one that the journal has lost is lifted by the next grant only") {
+  World world;
+  world.Assign(Stated(false, 1));
+  world.Advance(absl::Seconds(1));
+  const JournalContents older = world.durable;
+  world.Assign(Stated(true, 2));
+  CHECK(world.Told());
+  world.KillAgent();
+  world.durable = older;
+  world.Boot();
+  world.ConnectDriver();
+  CHECK(world.RunningOf("a").fence.has_value());
+  SECTION("which comes in time") {
+    world.Connect();
+    world.Advance(absl::Seconds(10));
+    CHECK_FALSE(world.RunningOf("a").fence.has_value());
+    CHECK(world.started == 1);
+  }
+  SECTION("and not before the fence ends it: nor is it started again before") {
+    world.Advance(absl::Minutes(5));
+    CHECK_FALSE(world.Runs("a"));
+    CHECK(world.started == 1);
+    world.Connect();
+    world.Advance(absl::Seconds(10));
+    CHECK(world.Runs("a"));
+    CHECK(world.started == 2);
+  }
+}
+
 TEST_CASE("fence change: a keeper that cannot keep deadlines gets no fenced app") {
   World world;
   world.DisconnectDriver();
