@@ -126,6 +126,7 @@ class World {
     const auto answers = entry_.ToAgent(session_);
     Expect(answers.size() <= kMaxAnswers, "answers to one message are bounded in number");
     for (const api::ConnectResponse& answer : answers) {
+      Expect(!answer.timeline().empty() && answer.epoch() > 0, "an answer says whose it is");
       Expect(answer.ByteSizeLong() <= kMaxAnswerBytes, "an answer is bounded in size");
     }
   }
