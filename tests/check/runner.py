@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The runner's own rules: what counts as skipped, and what the protos are compared with."""
+"""The runner's own rules: its stages, what counts as skipped, and what the protos are compared with."""
 import os
 import pathlib
 import subprocess
@@ -11,6 +11,10 @@ from unittest import mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "runner"))
 import cases  # noqa: E402
 import landed  # noqa: E402
+import suite  # noqa: E402
+
+
+TESTS = pathlib.Path(__file__).resolve().parents[1]
 
 
 def git(folder, *arguments):
@@ -84,6 +88,21 @@ class Landed(Temporary):
             self.assertEqual(self.repository.landed_protos(), before)
             found = self.repository.extract_protos(before, self.dir / "landed")
         self.assertEqual((found / "a.proto").read_text(), "one")
+
+
+class Stages(unittest.TestCase):
+    def test_each_is_there_and_told_by_the_help(self):
+        shown = subprocess.run([TESTS / "run", "--help"], capture_output=True, text=True, check=True).stdout
+        for stage in suite.STAGES + suite.ON_REQUEST:
+            self.assertTrue(callable(getattr(suite.Suite, stage)))
+            self.assertRegex(shown, rf"--only STAGE .*\b{stage}\b")
+
+    def test_ci_fuzzes_each_fuzzer_from_a_kept_corpus(self):
+        self.assertIn("fuzz", suite.STAGES)
+        self.assertGreaterEqual(suite.FUZZ_SECONDS, 60)
+        listed = subprocess.run([TESTS / "fuzz" / "run", "--list"], capture_output=True, text=True, check=True)
+        for name in listed.stdout.split():
+            self.assertTrue(any((TESTS / "fuzz" / "corpus" / name).glob("*")), name)
 
 
 SCRIPT = """import unittest

@@ -15,8 +15,8 @@ import landed
 import tools
 
 ROOT = tools.ROOT
-STAGES = ("checks", "dev", "simulation", "asan", "tsan")
-ON_REQUEST = ("clang", "fuzz")
+STAGES = ("checks", "dev", "simulation", "asan", "fuzz", "tsan")
+ON_REQUEST = ("clang",)
 CHECKS = ("layering", "banned_calls", "sizes", "headers", "format", "test_names", "self_contained",
           "mutants", "planted", "runner")
 UNIT = re.compile(r"test_unit_|test_simulation$|fuzz_")
@@ -246,8 +246,10 @@ class Suite:
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             chosen = [name for name in listed if self.chosen(f"fuzz_{name}")]
-            for found in pool.map(run, chosen):
+            for name, found in zip(chosen, pool.map(run, chosen)):
                 self.add("fuzz", [found])
+                for log in logs.glob(f"fuzz_{name}_*.log"):
+                    self.say((cases.tail(log).splitlines() or ["no figure"])[-1])
 
     def simulation(self):
         """Thousands of seeds of the whole system under virtual time, optimised; its figures are its last line."""
