@@ -48,6 +48,20 @@ void AddAdditions(const Catalog& catalog, AgentSession& session) {
   }
 }
 
+// A node that cannot prove its last session has lost what it knew. A setup that it had been told
+// to run may have run, or may run still, even if no word of it has come.
+void NoteLostSetups(Catalog& catalog, const AgentSession& session) {
+  const rec::NodeRecord& node = *catalog.nodes.Find(session.node());
+  if (node.session_secret_sha256().empty() || KnowsSecret(node, session.hello())) return;
+  std::set<std::string> held;
+  for (const api::HeldInstance& instance : session.hello().instances()) held.insert(instance.uid());
+  for (const std::string& name : catalog.InstancesOfNode(session.node())) {
+    const api::Instance& instance = catalog.instances.Find(name)->instance();
+    if (!instance.setup() || instance.attempt() > 0 || held.contains(instance.uid())) continue;
+    catalog.instances.Mutate(name).mutable_instance()->set_attempt(1);
+  }
+}
+
 }  // namespace
 
 absl::Status CheckIdentity(const Catalog& catalog, const std::string& node_id,
@@ -114,6 +128,7 @@ api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const Age
                          const GuardDecision& guard, const api::Position& position) {
   const AgentConnected& connected = session.connected();
   const api::Hello& hello = session.hello();
+  NoteLostSetups(catalog, session);
   rec::NodeRecord& node = catalog.nodes.Mutate(session.node());
   node.set_machine_id(hello.machine_id());
   node.set_incarnation(node.incarnation() + 1);

@@ -178,6 +178,21 @@ TEST_CASE("guard: what a node runs without a journal is adopted, and the rest wa
   CHECK(stage.agent->fake.guard_refused.empty());
 }
 
+TEST_CASE("guard: a setup that was told to a node which lost its journal may have run there") {
+  const bool lost = GENERATE(true, false);
+  GuardStage stage;
+  api::CreateAppRequest request = NewApp("web");
+  request.mutable_app()->mutable_spec()->mutable_setup()->add_command("migrate");
+  // The agent hears of it, but no word of it comes back.
+  REQUIRE(stage.entry.Call<api::Operation>("AppService/CreateApp", request).ok());
+  if (lost) stage.LoseJournal();
+  stage.Connect();
+  const auto told = stage.ToldSinceHello();
+  REQUIRE_FALSE(told.empty());
+  CHECK(told[0].setup());
+  CHECK(told[0].known_attempt() == (lost ? 1 : 0));
+}
+
 TEST_CASE("guard: a node that holds nothing is never guarded") {
   GuardStage stage;
   stage.Create("web");
