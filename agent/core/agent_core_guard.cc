@@ -69,7 +69,7 @@ void AgentCore::State::AcceptCatalog(const api::ConnectResponse& message) {
   ruling->set_timeline(message.timeline());
   ruling->set_epoch(message.epoch());
   node_dirty = true;
-  node.claims.Wake();
+  wake_with_lease = true;  // What the guard kept waiting may have to go: that is said before.
 }
 
 // What the driver runs and the journal does not know is left alone: the entry says what it should

@@ -170,6 +170,7 @@ void AgentCore::State::OnWelcome(const api::ConnectResponse& message) {
 // All fences move in one effect: they are gathered until Flush.
 void AgentCore::State::OnLeaseGranted(const api::LeaseGranted& granted) {
   const absl::Duration end = session.Granted(granted, now);
+  if (std::exchange(wake_with_lease, false)) node.claims.Wake();
   if (end <= node.lease_end) return;
   node.lease_end = end;
   node.lease = session.lease();

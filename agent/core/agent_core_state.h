@@ -124,7 +124,8 @@ struct AgentCore::State {
   std::string reported_timeline;          // Whose entry got the reports of the last session.
   std::vector<std::string> said_drivers;  // What the last Hello said.
   bool resync_after_stall = false;
-  std::string stall;  // Why the journal cannot be written; empty: it can.
+  bool wake_with_lease = false;  // A catalog was accepted: the next grant comes after its word.
+  std::string stall;             // Why the journal cannot be written; empty: it can.
 
   // Staged until Flush.
   bool node_dirty = false;
