@@ -143,6 +143,7 @@ void KeeperModel::StopTimeIsOver(Child& child) {
   if (child.state == State::kRunning) {
     child.exit.signal = kSigkill;
     child.exit.stopped = true;
+    child.exit.by_fence = child.fence_stops;
     child.exit.time = clock_.Now(world_.now()).wall;
   }
   EndTree(child);
@@ -152,6 +153,7 @@ void KeeperModel::EndMain(Child& child, int code, int signal) {
   child.exit.code = code;
   child.exit.signal = signal;
   child.exit.stopped = child.stopping;
+  child.exit.by_fence = child.fence_stops;
   child.exit.time = clock_.Now(world_.now()).wall;
   child.state = State::kMainEnded;
   if (child.tree.plan.lingering == absl::ZeroDuration()) return EndTree(child);
@@ -237,6 +239,7 @@ void KeeperModel::Crash() {
       child.exit.unknown = true;
       child.exit.time = clock_.Now(world_.now()).wall;
     } else if (child.fence && child.state != State::kEnded) {
+      child.exit.by_fence = true;
       EndTree(child);
     }
   }

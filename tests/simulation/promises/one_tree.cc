@@ -2,6 +2,8 @@
 // places at one time.
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -25,7 +27,9 @@ class OneTree : public Observer {
 
   // Its slot is given away because its fence has ended it.
   void OnInstanceRow(const rec::InstanceRecord* before, const rec::InstanceRecord* after) override {
-    if (after == nullptr || after->loss() != rec::LOSS_ENDED || replaced_) return;
+    if (after == nullptr) return;
+    if (before == nullptr && !after->fenced()) made_unfenced_.insert(after->instance().uid());
+    if (after->loss() != rec::LOSS_ENDED || replaced_) return;
     if (before != nullptr && before->loss() == rec::LOSS_ENDED) return;
     for (const Tree& tree : live_) {
       if (tree.id.instance_uid != after->instance().uid()) continue;
@@ -66,9 +70,10 @@ class OneTree : public Observer {
       return Fail(2, old, fresh, "one process tree of an instance");
     }
     if (old.node == fresh.node) CompareOnNode(old, fresh);
-    const bool looked_at =
-        IsKnown(old) || (old.node == fresh.node && fresh.id.kind == agent::ProcessKind::kMain);
-    if (old.slot == fresh.slot && same_kind && old.fenced && fresh.fenced && looked_at) {
+    const bool looked_at = (IsKnown(old) && IsKnown(fresh)) ||
+                           (old.node == fresh.node && fresh.id.kind == agent::ProcessKind::kMain);
+    if (old.slot == fresh.slot && same_kind && old.fenced && fresh.fenced && looked_at &&
+        !made_unfenced_.contains(fresh.id.instance_uid)) {
       Fail(3, old, fresh, "a fenced slot in one place");
     }
   }
@@ -103,6 +108,8 @@ class OneTree : public Observer {
 
   Scene& scene_;
   std::vector<Tree> live_;
+  // Placed, beside another as it may be, before the app became a fenced one.
+  std::set<std::string> made_unfenced_;
   bool replaced_ = false;  // A catalog that does not know what it told cannot prove anything.
 };
 
