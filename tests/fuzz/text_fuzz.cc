@@ -22,6 +22,8 @@ namespace {
 
 using fuzz::Expect;
 
+constexpr size_t kLongestFilter = 4096;
+
 void ReadDuration(const std::string& text) {
   const auto duration = ParseDuration(text);
   if (!duration.ok()) return;
@@ -69,6 +71,8 @@ void ReadSelector(const std::string& text) {
   const auto filter = cli::FilterOfSelector(text);
   if (!filter.ok()) return;
   const auto parsed = entry::Filter::Parse(*filter);
+  // Its parts are longer in a filter. The entry says so to whoever asks for that many.
+  if (filter->size() > kLongestFilter && absl::IsInvalidArgument(parsed.status())) return;
   Expect(parsed.status(), "a selector becomes a filter that can be read");
   Expect(parsed->Check(*appsupervisor::v1::App::descriptor()), "and fits an app");
 }

@@ -248,7 +248,7 @@ class Suite:
             chosen = [name for name in listed if self.chosen(f"fuzz_{name}")]
             for name, found in zip(chosen, pool.map(run, chosen)):
                 self.add("fuzz", [found])
-                for log in logs.glob(f"fuzz_{name}_*.log"):
+                for log in logs.glob(f"fuzz_{name}_*.log") if found.status == "passed" else ():
                     self.say((cases.tail(log).splitlines() or ["no figure"])[-1])
 
     def simulation(self):
