@@ -103,7 +103,7 @@ class Steps(Case):
                 "command": SET_UP, "version": env["KEY"], "retry_safe": retry_safe}}},
             "updateMask": {"paths": ["spec.env", "spec.setup"]}})
         if "error" in ended:
-            self.assertFalse(retry_safe or self.program == "entry", ended)
+            self.assertTrue(self.nobody_knows() and not retry_safe, ended)
             self.assertEqual(self.condition(app, "SetUp")["reason"], "SetupOutcomeUnknown", ended)
             done = self.set_ups(app, env["KEY"])
             self.well(self.cluster.change("AppService/" + ("AcceptSetup" if done else "RetrySetup"), self.name(app)))
@@ -120,6 +120,14 @@ class Steps(Case):
         self.runs(app, 1)
         self.assertNotEqual(self.node_of(app), node)
         self.cluster.ask("NodeService/ResumeNode", {"name": f"nodes/{node}"})
+
+    def nobody_knows(self):
+        """Did it die between the moments when a setup may have begun and when its end is written down?"""
+        steps = self.switch.steps()
+        if self.program == "keeper" and "process-made" in steps:  # The setup is the first that is made.
+            rest = steps[steps.index("process-made"):]
+            return "tree-empty" not in rest or set(rest[rest.index("tree-empty") + 1:]) <= {"writing-record"}
+        return self.program == "agent" and "StartProcess" not in steps[:-1]
 
     def set_ups(self, app, key):
         return self.marks[app].read_text().splitlines().count(f"setup {key}")
@@ -223,7 +231,7 @@ class Steps(Case):
     def kill_at_each_step(self, title, place, *operations):
         """`operations` are done one after the other; the program dies in each."""
         self.title, self.looked = f"{self.program} {place}, {title}", 0
-        switch = self.cluster.switches[self.program, place]
+        self.switch = switch = self.cluster.switches[self.program, place]
         began, tried = time.monotonic(), 0
         self.check(f"{self.title}: before it")
         switch.arm()
