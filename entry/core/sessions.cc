@@ -75,7 +75,7 @@ void Sessions::State::ExtendLease(const std::string& node, const Moment& now) {
 Sessions::Sessions(const CoreOptions& options, Catalog& catalog, Dirty& dirty, Random&,
                    int64_t epoch, const std::string& timeline, const Moment& now)
     : state_(new State{
-          options, catalog, dirty, epoch, timeline, {}, {}, {}, {}, {}, {}, {}, {}, 0, {}}) {
+          options, catalog, dirty, epoch, timeline, {}, {}, {}, {}, {}, {}, {}, {}, {}, 0, {}}) {
   for (const auto& [name, node] : catalog.nodes.rows()) {
     dirty.Node(name);
     if (WasAlive(node)) state_->leases.Set(name, now.boot + kGraceLeases * options.lease);
@@ -112,6 +112,7 @@ void Sessions::Disconnected(SessionId id, const Moment&) {
   if (session == nullptr) return;
   state_->Leave(*session, "The stream ended.");
   state_->patience.Drop(id);
+  state_->silences.Drop(id);
   state_->certificates.Drop(id);
   state_->talkative.erase(id);
   state_->sessions.erase(id);
@@ -148,6 +149,10 @@ void Sessions::Expire(const Moment& now) {
     if (AgentSession* session = state_->OpenSession(node)) {
       state_->Close(*session, "The lease ended because no heartbeat came; connect again.", false);
     }
+  }
+  for (SessionId id : state_->silences.TakeExpired(now.boot)) {
+    AgentSession* session = state_->Find(id);
+    if (session != nullptr) state_->Close(*session, "No heartbeat came; connect again.", false);
   }
   for (SessionId id : state_->patience.TakeExpired(now.boot)) {
     AgentSession* session = state_->Find(id);
@@ -239,7 +244,8 @@ void Sessions::FillStatus(const std::string& node, const Moment& now,
 }
 
 absl::Duration Sessions::next_deadline() const {
-  return std::min({state_->leases.next(), state_->patience.next(), state_->certificates.next()});
+  return std::min({state_->leases.next(), state_->silences.next(), state_->patience.next(),
+                   state_->certificates.next()});
 }
 
 Sessions::Counters Sessions::counters() const {

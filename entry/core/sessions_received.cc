@@ -81,7 +81,11 @@ void Sessions::State::AcceptHello(AgentSession& session, const Moment& now) {
   session.Open(std::move(welcome), grants_held);
   notes.push_back(NodeConnected(node, session.name(), session.connected().peer));
   session_of_node[node] = session.id();
-  if (!grants_held) ExtendLease(node, now);
+  if (grants_held) {
+    silences.Set(session.id(), now.boot + options.lease);
+  } else {
+    ExtendLease(node, now);
+  }
   dirty.Node(node);
   Touch(session);
 }
@@ -105,6 +109,7 @@ void Sessions::State::TakeApplied(AgentSession& session, const api::AssignmentsA
   if (session.grants_held() && !applied.resync() &&
       session.assignments().Covers(applied.version())) {
     session.ReleaseGrants();
+    silences.Drop(session.id());
     lost.erase(session.node());
     ExtendLease(session.node(), now);
     dirty.Node(session.node());
@@ -116,7 +121,11 @@ void Sessions::State::TakeHeartbeat(AgentSession& session, const api::Heartbeat&
                                     const Moment& now) {
   session.Heard(heartbeat);
   if (heartbeat.has_usage()) usage[session.node()] = heartbeat.usage();
-  if (!session.grants_held()) ExtendLease(session.node(), now);
+  if (session.grants_held()) {
+    silences.Set(session.id(), now.boot + options.lease);
+  } else {
+    ExtendLease(session.node(), now);
+  }
   Touch(session);
 }
 

@@ -28,6 +28,7 @@ struct Sessions::State {
   LeaseTable<std::string> leases;
   std::map<std::string, absl::Duration> lost;  // Since when, on the boot clock.
   LeaseTable<SessionId> patience;              // Until Hello is complete, or a message is written.
+  LeaseTable<SessionId> silences;              // Streams of lost nodes, which have no lease.
   LeaseTable<SessionId> certificates;          // When to look again whether one has expired.
   int64_t last_command = 0;
   Counters counters;

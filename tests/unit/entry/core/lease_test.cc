@@ -32,6 +32,36 @@ TEST_CASE("lease: an open stream without heartbeats loses it, and its stream") {
   CHECK(stage.sessions->Lost("nodes/n1"));
 }
 
+TEST_CASE("lease: a lost node's stream that falls silent ends, too") {
+  Stage stage;
+  stage.AddApp("web", Spec(1));
+  stage.Run();
+  stage.Disconnect("n1");
+  stage.Advance(absl::Seconds(11));
+  REQUIRE(stage.StateOf("n1") == api::NODE_STATE_LOST);
+  api::Hello hello;
+  hello.set_machine_id("machine-n1");
+  stage.Open(77, "n1", "uid-n1", hello);
+  api::ConnectRequest beat;
+  beat.mutable_heartbeat()->set_number(1);
+  const auto ends = [&] {
+    const std::vector<Effect> effects = stage.sessions->Collect(stage.now);
+    const api::ConnectResponse* message = Stage::First(effects, 77);
+    return message != nullptr && message->has_goodbye();
+  };
+  stage.now.boot += absl::Seconds(9);
+  stage.sessions->Received({77, std::make_shared<api::ConnectRequest>(beat)}, stage.now);
+  CHECK(stage.sessions->next_deadline() <= stage.now.boot + absl::Seconds(10));
+  stage.now.boot += absl::Seconds(9);
+  stage.sessions->Expire(stage.now);
+  stage.sessions->Writable(77, stage.now);
+  CHECK_FALSE(ends());
+  stage.sessions->Writable(77, stage.now);
+  stage.now.boot += absl::Seconds(2);
+  stage.sessions->Expire(stage.now);
+  CHECK(ends());
+}
+
 TEST_CASE("lease: a lost node gets no grant before it has applied what it is told") {
   Stage stage;
   stage.AddApp("web", Spec(1));
