@@ -295,6 +295,15 @@ const Tree* KeeperModel::FindRunning(const std::string& uid, int64_t attempt) co
   return it == children_.end() || it->second.state != State::kRunning ? nullptr : &it->second.tree;
 }
 
+absl::Duration KeeperModel::StopsBy() const {
+  absl::Duration last;
+  for (const auto& [id, child] : children_) {
+    const bool stops = child.state != State::kEnded && child.kill_at != absl::InfiniteDuration();
+    if (stops) last = std::max(last, child.kill_at);
+  }
+  return last;
+}
+
 size_t KeeperModel::unacknowledged() const {
   return static_cast<size_t>(std::count_if(children_.begin(), children_.end(), [](const auto& it) {
     return it.second.state == State::kEnded;

@@ -50,6 +50,8 @@ class KeeperModel {
   std::vector<const Tree*> Trees() const;
   const Tree* FindRunning(const std::string& uid, int64_t attempt) const;
   size_t unacknowledged() const;
+  // When the last of those that were told to stop is killed; true time.
+  absl::Duration StopsBy() const;
 
  private:
   enum class State { kStarting, kRunning, kMainEnded, kEnded };

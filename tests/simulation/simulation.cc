@@ -200,8 +200,11 @@ void Simulation::Settle() {
     if (!why.empty()) since = absl::InfiniteDuration();
     if (why.empty() && since == absl::InfiniteDuration()) since = world_.now();
     if (why.empty() && world_.now() >= since + kStaysSettled) return;
+    // What is removed without being known may take the default time to stop.
+    absl::Duration stops;
+    for (const auto& agent : agents_) stops = std::max(stops, agent->keeper().StopsBy() + kLook);
     const absl::Duration own = LongestOwnTime(scene_);
-    if (!why.empty() && world_.now() > limit + own) break;
+    if (!why.empty() && world_.now() > std::max(limit + own, stops)) break;
   }
   world_.Fail(4, why, "to be as desired by now");
 }
