@@ -214,15 +214,17 @@ PLANNED = [
           "A port is given without looking at who has it.",
           "if (ports_.contains(number) || avoid.contains(number)) continue;",
           "(void)number; return static_cast<int32_t>(first_ + static_cast<int32_t>(avoid.size()));"),
-    agent("spawn-not-idempotent", (2, 4), "instance_prepare.cc",
-          "A start that was not answered is repeated as another attempt.",
-          "open->boot_id().empty()", "true", before="if (", after=") {"),
+    agent("spawn-not-idempotent", (2, 4, 11), "adoption.cc",
+          "What runs of a start that was not answered before the agent died is killed, and started again.",
+          "record.has_open() && process.id.attempt == record.attempt()",
+          "record.has_open() && record.open().started() && process.id.attempt == record.attempt()",
+          before="const bool newer = process.id.attempt > record.attempt();\n    const bool open = "),
     entry("bad-replicas-taken", (12,), "app_validation.cc",
           "A negative number of replicas is accepted.",
           "replicas < 0 || replicas > kMaxReplicas", "replicas > kMaxReplicas"),
 ]
 
 # Planned, and not found yet: whoever strengthens the simulator takes them out of here.
-NOT_FOUND = {"spawn-not-idempotent"}
+NOT_FOUND = set()
 
 FAULTS = [fault for fault in PLANNED if fault.name not in NOT_FOUND]
