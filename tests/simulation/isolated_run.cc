@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/check.h"
 
 namespace appsup::simulation {
 namespace {
@@ -53,10 +54,11 @@ Outcome RunHere(const RunOptions& options) {
 
 Worker Begin(const std::function<void(int fd)>& work) {
   int ends[2];
-  if (pipe(ends) != 0) return {};
+  APPSUP_CHECK(pipe(ends) == 0, "no pipe for a run");
   fflush(stdout);
   Worker worker;
   worker.pid = fork();
+  APPSUP_CHECK(worker.pid >= 0, "no process for a run");
   if (worker.pid == 0) {
     close(ends[0]);
     work(ends[1]);

@@ -104,6 +104,11 @@ int RunRange(const Options& options) {
                 failed[i].text.c_str());
     ShowShrunk(failed[i]);
   }
+  if (options.minutes <= 0 && seeds != last - first + 1) {
+    std::printf("not all of the %llu seeds were run\n",
+                static_cast<unsigned long long>(last - first + 1));
+    return 1;
+  }
   return failed.empty() ? 0 : 1;
 }
 
