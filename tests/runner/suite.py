@@ -241,7 +241,7 @@ class Suite:
         logs = self.logs("fuzz")
 
         def run(name):
-            command = [fuzz, "--no-build", "--seconds", str(FUZZ_SECONDS), name]
+            command = [fuzz, "--no-build", "--seconds", str(FUZZ_SECONDS), "--seed", "1", name]
             return cases.run_command(f"fuzz_{name}: {FUZZ_SECONDS} s", command, logs, self.env, PROGRAM_LIMIT, ROOT)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
