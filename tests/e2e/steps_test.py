@@ -6,8 +6,8 @@ by which the keeper changes the machine. The programs are those of bin/steps, wh
 
   steps_test.py [--all] [NAME...]
 
-Without --all (or APPSUP_ALL_STEPS=1), steps that change nothing outside the program (notes, timers, plain
-answers) are tried in part: which, is chosen by a seed (APPSUP_SEED), and said.
+Without --all (or APPSUP_ALL_STEPS=1), steps that change nothing outside the program (notes, timers, the end of
+a round) are tried in part: which, is chosen by a seed (APPSUP_SEED).
 """
 import collections
 import os
