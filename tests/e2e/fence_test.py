@@ -59,6 +59,8 @@ class Fence(Partitioned):
         recover()
         self.cluster.wait_node("n1", timeout=RECONNECT)
         self.beats.begun("fenced", lived + 1)
+        # An entry that was down too shows what it knew last until the node has reported.
+        wait_for("the entry knows the new attempt", lambda: int(self.instance("fenced")["attempt"]) > attempt)
         self.running()
         self.assertEqual(self.beats.overlaps("fenced"), [])
         self.assertEqual(len(self.beats.of("fenced")), lived + 1)
