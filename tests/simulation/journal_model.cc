@@ -90,14 +90,16 @@ void JournalModel::Lose() {
 void JournalModel::TearNewest() {
   const Rows undo = std::exchange(undo_, {});
   if (undo.empty()) return;
+  std::vector<agent::JournalPut> puts;
   for (const auto& [key, value] : undo) {
+    puts.push_back({key.first, key.second, value});
     if (value) {
       TableOf(key.first)[key.second] = *value;
     } else {
       TableOf(key.first).erase(key.second);
     }
   }
-  observer_.OnJournalLost(node_);
+  observer_.OnJournalTorn(node_, puts);
 }
 
 std::map<std::string, std::string>& JournalModel::TableOf(agent::JournalTable table) {

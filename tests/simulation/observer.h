@@ -64,6 +64,8 @@ class Observer {
   // Rows of its journal are durable now; the journal is as before them.
   virtual void OnJournalWritten(int /*node*/, const std::vector<agent::JournalPut>& /*rows*/) {}
   virtual void OnJournalLost(int /*node*/) {}
+  // Its newest commit was torn: these rows are again as they were before it.
+  virtual void OnJournalTorn(int /*node*/, const std::vector<agent::JournalPut>& /*rows*/) {}
 
   // --- What really runs.
   virtual void OnTreeStarted(const Tree& /*tree*/) {}

@@ -1,5 +1,6 @@
 // 10: an empty, foreign or older catalog stops and removes nothing; and data is only removed when
 // its app is purged.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -63,6 +64,15 @@ class CatalogLoss : public Observer {
   // The journal is what a node knows its history by.
   void OnJournalLost(int node) override { safe_.erase(node); }
 
+  // What was torn may have been what tells that it comes from another history.
+  void OnJournalTorn(int node, const std::vector<agent::JournalPut>& rows) override {
+    const bool tells = std::any_of(rows.begin(), rows.end(), [](const agent::JournalPut& row) {
+      return row.table == agent::JournalTable::kNode;
+    });
+    const AgentHost& agent = *scene_.agents[static_cast<size_t>(node)];
+    if (tells && NodeRecordOf(agent).guard().empty() && IsOnHistory(agent)) safe_.erase(node);
+  }
+
   void OnAsked(int node, const agent::StopProcess& stop) override {
     Check(node, stop.id.instance_uid, "is told to stop");
   }
@@ -88,11 +98,16 @@ class CatalogLoss : public Observer {
     return true;
   }
 
-  bool IsOnHistory(const AgentHost& agent) const {
+  static appsupervisor::agent::v1::NodeRecord NodeRecordOf(const AgentHost& agent) {
     const auto& rows = agent.journal().contents().node;
     appsupervisor::agent::v1::NodeRecord record;
     const auto row = rows.find("node");
     if (row != rows.end()) record.ParseFromString(row->second);
+    return record;
+  }
+
+  bool IsOnHistory(const AgentHost& agent) const {
+    const appsupervisor::agent::v1::NodeRecord record = NodeRecordOf(agent);
     const Durable& durable = scene_.disk.durable;
     if (!record.has_position()) return true;  // It has not been told anything yet.
     if (record.position().catalog_uid() != durable.meta.catalog_uid()) return false;

@@ -100,6 +100,10 @@ void Promises::OnJournalLost(int node) {
   for (const auto& one : all_) one->OnJournalLost(node);
 }
 
+void Promises::OnJournalTorn(int node, const std::vector<agent::JournalPut>& rows) {
+  for (const auto& one : all_) one->OnJournalTorn(node, rows);
+}
+
 void Promises::OnTreeStarted(const Tree& tree) {
   for (const auto& one : all_) one->OnTreeStarted(tree);
 }

@@ -48,6 +48,7 @@ class Promises : public Observer {
   void OnAsked(int node, const agent::RemoveFolders& remove) override;
   void OnJournalWritten(int node, const std::vector<agent::JournalPut>& rows) override;
   void OnJournalLost(int node) override;
+  void OnJournalTorn(int node, const std::vector<agent::JournalPut>& rows) override;
   void OnTreeStarted(const Tree& tree) override;
   void OnTreeFenced(const Tree& tree) override;
   void OnTreeEnded(const Tree& tree, const agent::ProcessExit& exit) override;
