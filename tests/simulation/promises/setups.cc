@@ -1,11 +1,12 @@
 // 7: of a setup at most one attempt runs at a time; none after a recorded success; an unknown
 // outcome is never hidden.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "appsupervisor/v1/app_service.pb.h"
 #include "tests/simulation/promises/promises.h"
 
 namespace appsup::simulation {
@@ -17,14 +18,8 @@ class Setups : public Observer {
 
   void OnStoreReplaced() override { replaced_ = true; }
 
-  void OnReply(const ClientCall& call, const absl::StatusOr<entry::MessagePtr>& reply) override {
-    if (!reply.ok()) return;
-    // An operator has looked and decided; what still runs somewhere is on that decision.
-    if (call.method == "AppService/RetrySetup") {
-      Decided(static_cast<const api::RetrySetupRequest&>(*call.request).name());
-    } else if (call.method == "AppService/AcceptSetup") {
-      Decided(static_cast<const api::AcceptSetupRequest&>(*call.request).name());
-    }
+  void OnOperationRow(const rec::OperationRecord*, const rec::OperationRecord* after) override {
+    if (after != nullptr) seen_.insert(after->operation().name());
   }
 
   void OnTreeStarted(const Tree& tree) override {
@@ -55,13 +50,21 @@ class Setups : public Observer {
 
   void OnAppRow(const rec::AppRecord* before, const rec::AppRecord* after) override {
     if (after == nullptr || replaced_) return;
+    const bool decided = IsDecided(after->app().name());
+    if (decided) Forgive(after->app().uid());
     for (const auto& [key, setup] : after->setups()) {
       const rec::SetupRecord* old = nullptr;
       if (before != nullptr) {
         const auto found = before->setups().find(key);
         if (found != before->setups().end()) old = &found->second;
       }
-      CheckTransition(after->app().name(), key, old, setup);
+      CheckTransition(after->app().name(), key, old, setup, decided);
+      const bool done = setup.state() == api::SETUP_STATE_SUCCEEDED;
+      const bool was_done = old != nullptr && old->state() == api::SETUP_STATE_SUCCEEDED;
+      if (!done) accepted_.erase({after->app().uid(), key});
+      if (done && !was_done && decided) {
+        accepted_[{after->app().uid(), key}] = SetupsOf(after->app().name());
+      }
     }
   }
 
@@ -73,11 +76,10 @@ class Setups : public Observer {
     bool stopped = false;
   };
 
-  void Decided(const std::string& app) {
-    const auto row = scene_.disk.durable.apps.find(app);
-    if (row == scene_.disk.durable.apps.end()) return;
+  // An operator has looked and decided; what still runs somewhere is on that decision.
+  void Forgive(const std::string& app_uid) {
     for (const auto& [uid, tree] : running_) {
-      if (tree.app_uid == row->second.app().uid()) forgiven_.insert(uid);
+      if (tree.app_uid == app_uid) forgiven_.insert(uid);
     }
   }
 
@@ -91,23 +93,42 @@ class Setups : public Observer {
     if (row == scene_.disk.durable.apps.end() || revision == scene_.disk.durable.revisions.end()) {
       return;
     }
-    const auto setup = row->second.setups().find(revision->second.revision().setup_key());
+    const std::string& key = revision->second.revision().setup_key();
+    const auto setup = row->second.setups().find(key);
     if (setup == row->second.setups().end()) return;
-    if (setup->second.state() == api::SETUP_STATE_SUCCEEDED &&
-        !setup->second.message().starts_with("Accepted")) {
+    if (setup->second.state() != api::SETUP_STATE_SUCCEEDED) return;
+    const auto accepted = accepted_.find({tree.app_uid, key});
+    const bool known =
+        accepted != accepted_.end() && accepted->second.contains(tree.id.instance_uid);
+    if (!known) {
       Fail(tree, "began after its setup had succeeded", "no attempt after a recorded success");
     }
   }
 
+  // RetrySetup or AcceptSetup is part of the transaction: its operation has not been there before.
+  bool IsDecided(const std::string& app) const {
+    const auto& rows = scene_.disk.durable.operations;
+    return std::any_of(rows.begin(), rows.end(), [&](const auto& row) {
+      const api::Operation& operation = row.second.operation();
+      return operation.target() == app && operation.kind() == "SETUP" && !seen_.contains(row.first);
+    });
+  }
+
+  // What has been told to a node, and may begin there whatever is decided.
+  std::set<std::string> SetupsOf(const std::string& app) const {
+    std::set<std::string> uids;
+    const auto& rows = scene_.disk.durable.instances;
+    const std::string prefix = app + "/instances/";
+    for (auto it = rows.lower_bound(prefix); it != rows.end() && it->first.starts_with(prefix);
+         ++it) {
+      if (it->second.instance().setup()) uids.insert(it->second.instance().uid());
+    }
+    return uids;
+  }
+
   // Somebody has looked, or it may be repeated, or it has turned out not to have begun.
   void CheckDecided(const std::string& app, const std::string& key, const rec::SetupRecord& before,
-                    const rec::SetupRecord& after) {
-    bool decided = false;
-    for (const auto& [name, record] : scene_.disk.durable.operations) {
-      const api::Operation& operation = record.operation();
-      if (operation.target() != app || operation.kind() != "SETUP") continue;
-      decided = decided_.insert(name).second || decided;
-    }
+                    const rec::SetupRecord& after, bool decided) {
     const bool again =
         after.state() == api::SETUP_STATE_RUNNING || after.state() == api::SETUP_STATE_UNSPECIFIED;
     const auto known = attempts_.find(before.instance_uid());
@@ -128,9 +149,12 @@ class Setups : public Observer {
   }
 
   void CheckTransition(const std::string& app, const std::string& key,
-                       const rec::SetupRecord* before, const rec::SetupRecord& after) {
+                       const rec::SetupRecord* before, const rec::SetupRecord& after,
+                       bool decided) {
     if (before == nullptr || before->state() == after.state()) return;
-    if (before->state() == api::SETUP_STATE_OUTCOME_UNKNOWN) CheckDecided(app, key, *before, after);
+    if (before->state() == api::SETUP_STATE_OUTCOME_UNKNOWN) {
+      CheckDecided(app, key, *before, after, decided);
+    }
     if (before->state() != api::SETUP_STATE_RUNNING) return;
     const auto known = attempts_.find(before->instance_uid());
     const bool began = known != attempts_.end() && known->second.starts > 0;
@@ -169,7 +193,9 @@ class Setups : public Observer {
   std::map<std::string, Attempt> attempts_;  // By uid of the instance.
   std::map<std::string, Tree> running_;
   std::set<std::string> forgiven_;
-  std::set<std::string> decided_;  // Operations that decided on an unknown outcome.
+  std::set<std::string> seen_;  // Operations.
+  // Successes that an operator said, by app and key, and the attempts that were there by then.
+  std::map<std::pair<std::string, std::string>, std::set<std::string>> accepted_;
   bool replaced_ = false;  // A catalog that does not know what was done cannot keep this promise.
 };
 
