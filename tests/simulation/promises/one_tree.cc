@@ -23,11 +23,16 @@ class OneTree : public Observer {
  public:
   explicit OneTree(Scene& scene) : scene_(scene) {}
 
-  void OnStoreReplaced() override { replaced_ = true; }
+  void OnStoreReplaced() override {
+    replaced_ = true;
+    known_.clear();
+    for (const auto& [uid, name] : scene_.disk.durable.instance_by_uid) known_.insert(uid);
+  }
 
   // Its slot is given away because its fence has ended it.
   void OnInstanceRow(const rec::InstanceRecord* before, const rec::InstanceRecord* after) override {
     if (after == nullptr) return;
+    known_.insert(after->instance().uid());
     if (before == nullptr && !after->fenced()) made_unfenced_.insert(after->instance().uid());
     if (after->loss() != rec::LOSS_ENDED || replaced_) return;
     if (before != nullptr && before->loss() == rec::LOSS_ENDED) return;
@@ -79,10 +84,8 @@ class OneTree : public Observer {
   }
 
   // What a restored catalog does not know of is nobody's double until somebody has looked at it,
-  // but on its own node.
-  bool IsKnown(const Tree& tree) const {
-    return scene_.disk.durable.instance_by_uid.contains(tree.id.instance_uid);
-  }
+  // but on its own node. What a catalog knew once, it has to answer for, whatever it forgot.
+  bool IsKnown(const Tree& tree) const { return known_.contains(tree.id.instance_uid); }
 
   void CompareOnNode(const Tree& old, const Tree& fresh) {
     const bool apps =
@@ -108,6 +111,7 @@ class OneTree : public Observer {
 
   Scene& scene_;
   std::vector<Tree> live_;
+  std::set<std::string> known_;  // Instances that this catalog has had, by uid.
   // Placed, beside another as it may be, before the app became a fenced one.
   std::set<std::string> made_unfenced_;
   bool replaced_ = false;  // A catalog that does not know what it told cannot prove anything.
