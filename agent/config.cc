@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "common/config_reader.h"
+#include "common/file.h"
 #include "common/status.h"
 
 namespace appsup::agent {
@@ -31,6 +32,9 @@ void BindLog(ConfigSection& log, AgentConfig& config) {
 
 void Bind(ConfigSection& top, AgentConfig& config) {
   top.String("root_dir", &config.root_dir);
+  if (config.root_dir.empty()) {
+    top.Refuse("root_dir", "is empty; name a folder, or leave the line out");
+  }
   top.String("state_dir", &config.state_dir);
   top.String("identity_dir", &config.identity_dir);
   top.String("keeper_socket", &config.keeper_socket);
@@ -54,9 +58,9 @@ void Bind(ConfigSection& top, AgentConfig& config) {
   top.Section("log", [&](ConfigSection& log) { BindLog(log, config); });
 }
 
-void Complete(AgentConfig* config) {
-  const std::filesystem::path root = std::filesystem::absolute(config->root_dir);
-  config->root_dir = root.lexically_normal().string();
+absl::Status Complete(AgentConfig* config) {
+  ASSIGN_OR_RETURN(config->root_dir, AbsolutePath(config->root_dir));
+  const std::filesystem::path root = config->root_dir;
   const auto below = [&root](std::string* path, const std::string& otherwise) {
     if (path->empty()) *path = otherwise;
     if (!path->empty()) *path = (root / *path).lexically_normal().string();
@@ -65,6 +69,7 @@ void Complete(AgentConfig* config) {
   below(&config->identity_dir, config->state_dir + "/identity");
   below(&config->keeper_socket, "run/appsup/keeper/keeper.sock");
   below(&config->log.file, "");
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -75,7 +80,7 @@ absl::StatusOr<AgentConfig> ReadAgentConfig(const std::string& path, const std::
     ASSIGN_OR_RETURN(config, ReadConfig<AgentConfig>(path, {}, Bind));
   }
   if (!root_dir.empty()) config.root_dir = root_dir;
-  Complete(&config);
+  RETURN_IF_ERROR(Complete(&config));
   return config;
 }
 

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -124,6 +126,16 @@ absl::Status EnsureDir(const std::string& path, mode_t mode) {
     RETURN_IF_ERROR(MakeOneDir(path.substr(0, slash), mode));
   }
   return MakeOneDir(path, mode);
+}
+
+absl::StatusOr<std::string> AbsolutePath(const std::string& path) {
+  std::error_code failed;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, failed);
+  if (failed) {
+    return absl::FailedPreconditionError(
+        fmt::format("find \"{}\" from the working folder: {}", path, failed.message()));
+  }
+  return absolute.lexically_normal().string();
 }
 
 absl::StatusOr<std::string> Sha256File(const std::string& path) {

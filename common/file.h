@@ -24,6 +24,10 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t limit = siz
 // mode; FAILED_PRECONDITION if something else is in the place.
 absl::Status EnsureDir(const std::string& path, mode_t mode);
 
+// From the root and without `.` and `..`; a relative one starts in the working folder. Looks at no
+// link. FAILED_PRECONDITION if it is empty or the working folder is gone.
+absl::StatusOr<std::string> AbsolutePath(const std::string& path);
+
 // Lower-case hex.
 absl::StatusOr<std::string> Sha256File(const std::string& path);
 

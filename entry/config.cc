@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "common/config_reader.h"
+#include "common/file.h"
 #include "common/status.h"
 
 namespace appsup::entry {
@@ -61,6 +62,9 @@ void BindLimits(ConfigSection& limits, EntryConfig& config) {
 
 void Bind(ConfigSection& top, EntryConfig& config) {
   top.String("root_dir", &config.root_dir);
+  if (config.root_dir.empty()) {
+    top.Refuse("root_dir", "is empty; name a folder, or leave the line out");
+  }
   top.String("state_dir", &config.state_dir);
   top.String("run_dir", &config.run_dir);
   top.Section("api", [&](ConfigSection& api) { BindApi(api, config); });
@@ -79,9 +83,9 @@ void Bind(ConfigSection& top, EntryConfig& config) {
   top.Section("limits", [&](ConfigSection& limits) { BindLimits(limits, config); });
 }
 
-void Complete(EntryConfig* config) {
-  const std::filesystem::path root = std::filesystem::absolute(config->root_dir);
-  config->root_dir = root.lexically_normal().string();
+absl::Status Complete(EntryConfig* config) {
+  ASSIGN_OR_RETURN(config->root_dir, AbsolutePath(config->root_dir));
+  const std::filesystem::path root = config->root_dir;
   auto below = [&root](std::string* path, const std::string& otherwise) {
     if (path->empty()) *path = otherwise;
     if (!path->empty()) *path = (root / *path).lexically_normal().string();
@@ -93,6 +97,7 @@ void Complete(EntryConfig* config) {
   below(&config->tokens_file, "");
   below(&config->postgres_url_file, "");
   below(&config->log.file, "");
+  return absl::OkStatus();
 }
 
 std::string HostOf(const std::string& address) {
@@ -118,7 +123,7 @@ absl::StatusOr<EntryConfig> ReadEntryConfig(const std::string& path, const std::
     ASSIGN_OR_RETURN(config, ReadConfig<EntryConfig>(path, options, Bind));
   }
   if (!root_dir.empty()) config.root_dir = root_dir;
-  Complete(&config);
+  RETURN_IF_ERROR(Complete(&config));
   RETURN_IF_ERROR(CheckEntryConfig(config));
   return config;
 }

@@ -1,7 +1,8 @@
 // appsup run: an app from a command.
+#include <unistd.h>
+
 #include <cctype>
 #include <charconv>
-#include <filesystem>
 
 #include "common/status.h"
 #include "common/text_units.h"
@@ -114,7 +115,7 @@ absl::Status SetArtifact(Session& session, const RunOptions& options, v1::AppSpe
   if (source.empty()) return absl::OkStatus();
   if (source.find("://") != std::string::npos) {
     spec->mutable_artifact()->set_uri(source);
-  } else if (source.rfind("blobs/", 0) == 0 && !std::filesystem::exists(source)) {
+  } else if (source.rfind("blobs/", 0) == 0 && access(source.c_str(), F_OK) != 0) {
     spec->mutable_artifact()->set_blob(source);
   } else {
     ASSIGN_OR_RETURN(const PackedArtifact packed, PackedArtifact::Of(source));

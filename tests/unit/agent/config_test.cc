@@ -33,6 +33,10 @@ TEST_CASE("agent config: root_dir moves everything") {
   CHECK(config->keeper_socket == "/tmp/try/run/appsup/keeper/keeper.sock");
 }
 
+TEST_CASE("agent config: an empty root_dir is refused") {
+  CHECK(absl::IsInvalidArgument(Read("root_dir: \"\"\n").status()));
+}
+
 TEST_CASE("agent config: every key is read") {
   const auto config = Read(R"(
 root_dir: /srv

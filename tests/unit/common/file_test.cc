@@ -59,6 +59,12 @@ TEST_CASE("file: reading is bounded") {
   CHECK_FALSE(ReadFile(dir.path().string()).ok());
 }
 
+TEST_CASE("file: an absolute path is told from the working folder, and nothing is one of none") {
+  CHECK(AbsolutePath("/a/./b/../c").value() == "/a/c");
+  CHECK(AbsolutePath("a").value() == (std::filesystem::current_path() / "a").string());
+  CHECK(AbsolutePath("").status().code() == absl::StatusCode::kFailedPrecondition);
+}
+
 TEST_CASE("file: EnsureDir makes what is missing and keeps what is there") {
   testing::TempDir dir;
   REQUIRE(EnsureDir(dir.File("a"), 0700).ok());

@@ -25,6 +25,15 @@ TEST_CASE("entry config: one root_dir moves everything below a folder") {
   CHECK(ReadEntryConfig("", "", false)->api_socket == "/run/appsup/api.sock");
 }
 
+TEST_CASE("entry config: an empty root_dir is refused where it stands") {
+  for (const char* text : {"root_dir: \"\"\n", "root_dir: !x\n"}) {
+    const auto refused = Read(text);
+    REQUIRE_FALSE(refused.ok());
+    CHECK(ErrorReason(refused.status()) == "CONFIG_INVALID");
+    CHECK(std::string(refused.status().message()).find("root_dir") != std::string::npos);
+  }
+}
+
 TEST_CASE("entry config: an address beyond loopback without TLS is refused with what to write") {
   for (const char* listen : {"0.0.0.0:7070", "[::]:7070", "10.1.2.3:7070", "entry:7070"}) {
     const auto refused = Read(std::string("api: {listen: \"") + listen + "\"}\n");
