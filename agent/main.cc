@@ -19,6 +19,7 @@
 #include "common/build_info.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/rpc/process.h"
 #include "common/status.h"
 
 // appsup-agent: hosts apps on a node. Wiring only; see agent/agent.h.
@@ -106,6 +107,7 @@ int Serve(const AgentConfig& config) {
   const sigset_t signals = OurSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  rpc::PrepareProcess();
   auto agent = Agent::Create(config);
   if (!agent.ok()) return Complain(agent.status(), 1);
   Log(LogLevel::kInfo, "started", {{"version", kVersion}, {"state_dir", config.state_dir}});

@@ -64,6 +64,10 @@ absl::StatusOr<std::string> SignCsr(const CertificateAuthority& ca, std::string_
 // Of the first certificate in `pem`.
 absl::StatusOr<CertificateInfo> GetCertificateInfo(std::string_view pem);
 
+// `not_after` of the first certificate in `pem`, without a look at its key, which is what takes
+// OpenSSL 3.0 longest: for what TLS has already verified.
+absl::StatusOr<absl::Time> GetExpiry(std::string_view pem);
+
 // All certificates in `pem`, one text each.
 absl::StatusOr<std::vector<std::string>> SplitPemChain(std::string_view pem);
 
@@ -77,5 +81,9 @@ absl::Status CheckKeyMatches(std::string_view certificate_pem, const Secret& key
 // DEADLINE_EXCEEDED, FAILED_PRECONDITION if the peer speaks no TLS.
 absl::StatusOr<std::vector<std::string>> FetchPeerChain(const std::string& host, uint16_t port,
                                                         absl::Duration timeout);
+
+// Afterwards no server of this process gives TLS session tickets. Once, early in main; needs no
+// rights.
+void GiveNoSessionTickets();
 
 }  // namespace appsup

@@ -5,6 +5,7 @@
 
 #include <ctime>
 
+#include "absl/cleanup/cleanup.h"
 #include "common/check.h"
 #include "common/openssl_handles.h"
 #include "common/status.h"
@@ -77,7 +78,66 @@ std::string SerialHex(X509* certificate) {
   return Hex(data, bytes.size());
 }
 
+// Walks over DER without reading what it passes.
+class DerCursor {
+ public:
+  DerCursor(const unsigned char* begin, long length) : at_(begin), end_(begin + length) {}
+
+  // Into the next element, and past the others of its level. False: there is none.
+  bool Enter() {
+    long length = 0;
+    if (!Header(&length)) return false;
+    end_ = at_ + length;
+    return true;
+  }
+  bool Skip() {
+    long length = 0;
+    if (!Header(&length)) return false;
+    at_ += length;
+    return true;
+  }
+  Asn1TimePtr Time() { return Asn1TimePtr(d2i_ASN1_TIME(nullptr, &at_, end_ - at_)); }
+
+ private:
+  bool Header(long* length) {
+    constexpr int kFaultOrNoLength = 0x81;
+    int tag = 0;
+    int kind = 0;
+    return at_ < end_ &&
+           (ASN1_get_object(&at_, length, &tag, &kind, end_ - at_) & kFaultOrNoLength) == 0;
+  }
+
+  const unsigned char* at_;
+  const unsigned char* end_;
+};
+
+// RFC 5280, 4.1: Certificate { TBSCertificate { version, serialNumber, signature, issuer,
+// Validity { notBefore, notAfter }, ...
+Asn1TimePtr FindExpiry(DerCursor der) {
+  const bool found = der.Enter() && der.Enter() && der.Skip() && der.Skip() && der.Skip() &&
+                     der.Skip() && der.Enter() && der.Skip();
+  return found ? der.Time() : nullptr;
+}
+
 }  // namespace
+
+absl::StatusOr<absl::Time> GetExpiry(std::string_view pem) {
+  const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* der = nullptr;
+  long length = 0;
+  const bool read = PEM_read_bio(bio.get(), &name, &header, &der, &length) == 1;
+  const absl::Cleanup release = [&] {
+    for (void* part :
+         {static_cast<void*>(name), static_cast<void*>(header), static_cast<void*>(der)}) {
+      OPENSSL_free(part);
+    }
+  };
+  const Asn1TimePtr expiry = read ? FindExpiry({der, length}) : nullptr;
+  if (expiry != nullptr) return TimeOf(expiry.get());
+  return OpenSslError(absl::StatusCode::kInvalidArgument, "not a certificate in PEM form");
+}
 
 absl::StatusOr<CertificateInfo> GetCertificateInfo(std::string_view pem) {
   CertificatePtr certificate;

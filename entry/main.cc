@@ -9,7 +9,7 @@
 #include "common/build_info.h"
 #include "common/file.h"
 #include "common/log.h"
-#include "common/rpc/grpc_log.h"
+#include "common/rpc/process.h"
 #include "common/status.h"
 #include "entry/config.h"
 #include "entry/entry.h"
@@ -90,7 +90,7 @@ int Serve(const EntryConfig& config) {
   const sigset_t signals = OurSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  rpc::TakeGrpcLog();
+  rpc::PrepareProcess();
   auto entry = Entry::Start(config, [](const absl::Status& status) {
     Log(LogLevel::kError, "fatal", {{"status", status}});
     std::cerr << "appsup-entry: " << status.message() << std::endl;

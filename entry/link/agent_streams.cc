@@ -94,11 +94,11 @@ AgentStreams::AgentStreams(CorePort& core, Refusals& refusals, Metrics& metrics)
 
 std::shared_ptr<rpc::CallSink> AgentStreams::Accept(const std::shared_ptr<rpc::ServerCall>& call) {
   absl::StatusOr<NodeIdentity> identity = NodeFromUris(call->peer_uris());
-  absl::StatusOr<CertificateInfo> certificate = absl::UnauthenticatedError("no certificate");
-  if (identity.ok()) certificate = GetCertificateInfo(call->peer_certificate_pem());
-  if (!identity.ok() || !certificate.ok()) {
+  absl::StatusOr<absl::Time> expiry = absl::UnauthenticatedError("no certificate");
+  if (identity.ok()) expiry = GetExpiry(call->peer_certificate_pem());
+  if (!identity.ok() || !expiry.ok()) {
     refusals_.Note("NODE_CERTIFICATE_REQUIRED", "", rpc::MethodName(call->method()), call->peer());
-    call->Finish(identity.ok() ? certificate.status() : identity.status());
+    call->Finish(identity.ok() ? expiry.status() : identity.status());
     return nullptr;
   }
   AgentConnected event;
@@ -106,7 +106,7 @@ std::shared_ptr<rpc::CallSink> AgentStreams::Accept(const std::shared_ptr<rpc::S
   event.node_uid = identity->uid;
   event.peer = call->peer();
   event.secret = NewSecret(kSessionSecretBytes).Reveal();
-  event.certificate_expires = certificate->not_after;
+  event.certificate_expires = *expiry;
   std::shared_ptr<AgentStream> stream;
   {
     MutexLock lock(&mutex_);

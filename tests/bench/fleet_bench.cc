@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/rpc/process.h"
 #include "fmt/format.h"
 #include "tests/bench/support/fleet.h"
 #include "tests/bench/support/nodes.h"
@@ -53,5 +54,6 @@ int Main(const std::vector<std::string>& args) {
 }  // namespace appsup::bench
 
 int main(int argc, char** argv) {
+  appsup::rpc::PrepareProcess();
   return appsup::bench::Main(std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -135,6 +135,35 @@ TEST_CASE("tls: a CA certificate says that it is one and how long") {
   CHECK(info->serial.size() == 32);
 }
 
+TEST_CASE("tls: the expiry alone is the one that the whole certificate says") {
+  const CertificateAuthority ca = NewCa();
+  for (const int years : {1, 30, 100}) {  // From 2050 on it is written in another form.
+    SignOptions options = ForNode();
+    options.not_after = kStart + years * absl::Hours(24 * 365);
+    const std::string pem = NewLeaf(ca, options).certificate_pem;
+    CHECK(GetExpiry(pem).value() == options.not_after);
+    CHECK(GetExpiry(pem + ca.certificate_pem).value() == GetCertificateInfo(pem)->not_after);
+  }
+  const std::string request = CreateKeyAndCsr("x")->csr_pem;
+  for (const std::string& pem : {std::string(), std::string("x"), request, ca.key_pem.Reveal()}) {
+    CHECK(absl::IsInvalidArgument(GetExpiry(pem).status()));
+  }
+}
+
+TEST_CASE("tls: the expiry of a certificate that ends anywhere is not read from behind its end") {
+  CertificatePtr certificate;
+  REQUIRE(ReadPem(NewCa().certificate_pem, &certificate).ok());
+  std::string der(static_cast<size_t>(i2d_X509(certificate.get(), nullptr)), '\0');
+  auto* out = reinterpret_cast<unsigned char*>(der.data());
+  i2d_X509(certificate.get(), &out);
+  for (size_t length = 0; length < der.size(); ++length) {
+    const std::vector<unsigned char> begin(der.data(), der.data() + length);
+    const BioPtr bio(BIO_new(BIO_s_mem()));
+    PEM_write_bio(bio.get(), PEM_STRING_X509, "", begin.data(), static_cast<long>(length));
+    CHECK_FALSE(GetExpiry(BioText(bio.get())).ok());
+  }
+}
+
 TEST_CASE("tls: a signed certificate says what the signer chose, not what was asked for") {
   CertificateAuthority ca = NewCa();
   Leaf leaf = NewLeaf(ca);
@@ -240,6 +269,13 @@ TEST_CASE("tls: the chain of an unknown server is fetched, root included") {
   REQUIRE(chain.ok());
   CHECK(*chain == std::vector<std::string>{leaf.certificate_pem, ca.certificate_pem});
   CHECK(saw_http2);
+}
+
+TEST_CASE("tls: servers give no session tickets once the process was told") {
+  GiveNoSessionTickets();
+  const SslContextPtr context(SSL_CTX_new(TLS_server_method()));
+  CHECK(SSL_CTX_get_num_tickets(context.get()) == 0);
+  CHECK(SSL_CTX_get_min_proto_version(context.get()) == TLS1_2_VERSION);
 }
 
 TEST_CASE("tls: a peer that speaks no TLS, says nothing or is not there is told apart") {

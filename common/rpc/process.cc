@@ -1,8 +1,10 @@
-#include "common/rpc/grpc_log.h"
+#include "common/rpc/process.h"
 
 #include <grpc/support/log.h>
 
+#include "absl/synchronization/mutex.h"
 #include "common/log.h"
+#include "common/tls.h"
 
 namespace appsup::rpc {
 namespace {
@@ -15,6 +17,10 @@ void Take(gpr_log_func_args* line) {
 
 }  // namespace
 
-void TakeGrpcLog() { gpr_set_log_function(&Take); }
+void PrepareProcess() {
+  gpr_set_log_function(&Take);
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  GiveNoSessionTickets();
+}
 
 }  // namespace appsup::rpc
