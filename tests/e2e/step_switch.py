@@ -67,6 +67,7 @@ class StepCluster(Cluster):
         for path in (BIN / "steps").iterdir():
             shutil.copy2(path, self.bin / path.name)
         self.switches, self.faults = {}, []
+        self.deaths = collections.Counter()  # By SIGKILL, by the name of programs().
         self.ending = threading.Event()
         self.systemd = threading.Thread(target=self.keep_up, daemon=True)
         self.entry_prefix = self.prefix("entry", "appsup-entry")
@@ -104,7 +105,9 @@ class StepCluster(Cluster):
                     self.start_again(name, program)
 
     def start_again(self, name, program):
-        if program.process.returncode != -signal.SIGKILL:
+        if program.process.returncode == -signal.SIGKILL:
+            self.deaths[name] += 1
+        else:
             self.faults.append(f"{name} ended with {program.process.returncode}:\n{program.output()[-2000:]}")
         program.start()
 
