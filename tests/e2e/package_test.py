@@ -15,6 +15,7 @@ from cluster import BIN, PROGRAMS, SOURCE, process_start, wait_for
 from machine import Machine
 
 UNITS = ("appsup-entry", "appsup-keeper", "appsup-agent")
+NO_TRACE = SOURCE / "tests/simulation/faults/no_trace"
 CONFIGURATION = ("/etc/appsup/entry.yaml", "/etc/appsup/agent.yaml", "/etc/appsup/keeper.yaml")
 
 
@@ -104,6 +105,43 @@ class Contents(unittest.TestCase):
                 self.assertNotIn(unwanted, sections, name)
         text = gzip.decompress((self.package.tree / "usr/share/doc/appsup/changelog.gz").read_bytes()).decode()
         self.assertEqual(text.splitlines()[0].split()[:2], ["appsup", f"({self.field('Version')})"])
+
+    def no_trace(self, programs, build=BIN):
+        """What it says of them, and whether all is well."""
+        done = subprocess.run([NO_TRACE, build, programs], capture_output=True, text=True)
+        self.assertEqual(done.stderr, "")
+        return done.stdout, done.returncode == 0
+
+    def test_its_programs_hold_no_planted_fault_and_no_step_switch(self):
+        programs = self.package.tree / "usr/bin"
+        binaries = {path for path in self.package.tree.rglob("*")
+                    if path.is_file() and path.read_bytes().startswith(b"\x7fELF")}
+        self.assertEqual(binaries, {programs / name for name in PROGRAMS})
+        told, well = self.no_trace(programs)
+        self.assertTrue(well, told)
+
+    def test_a_trace_in_its_programs_would_be_found(self):
+        for name, bad, marks in (("appsup-agent", "steps/appsup-agent", ("APPSUP_STEPS", "flushed")),
+                                 ("appsup-keeper", "steps/appsup-keeper", ("APPSUP_STEPS", "record-written")),
+                                 ("appsup-entry", "simulation_planted", ("reply-before-commit", "guard-lapses-past-index"))):
+            with self.subTest(bad=bad), tempfile.TemporaryDirectory() as folder:
+                programs = pathlib.Path(folder) / "bin"
+                shutil.copytree(self.package.tree / "usr/bin", programs)
+                output("strip", "-o", programs / name, BIN / bad)
+                told, well = self.no_trace(programs)
+                self.assertFalse(well)
+                for mark in marks:
+                    self.assertIn(f"{programs / name}: holds {mark}\n", told)
+                self.assertIn(f"{programs / name}: has build id", told)
+
+    def test_without_programs_in_which_a_trace_is_found_nothing_is_shown(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in PROGRAMS:
+                os.symlink(BIN / name, f"{folder}/{name}")
+            told, well = self.no_trace(self.package.tree / "usr/bin", build=folder)
+        self.assertFalse(well)
+        for name in ("simulation_planted", "steps/appsup-entry", "steps/appsup-agent", "steps/appsup-keeper"):
+            self.assertIn(f"{folder}/{name}: is not there", told)
 
     def test_its_scripts_can_be_read_by_a_plain_shell(self):
         control = self.package.tree / "DEBIAN"
