@@ -1,5 +1,6 @@
 #include "entry/core/session_hello.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -13,6 +14,8 @@
 
 namespace appsup::entry {
 namespace {
+
+constexpr absl::Duration kLeastBetweenHeartbeats = absl::Milliseconds(1);  // Of all agents.
 
 api::Goodbye FinalGoodbye(std::string reason) {
   api::Goodbye goodbye;
@@ -124,6 +127,11 @@ std::string LastSession(const Catalog& catalog, const std::string& node) {
   return fmt::format("{}-{}", IdOf(node), record->incarnation());
 }
 
+absl::Duration HeartbeatPeriod(const CoreOptions& options, size_t nodes) {
+  const absl::Duration bearable = kLeastBetweenHeartbeats * static_cast<int64_t>(nodes);
+  return std::max(options.heartbeat_period, std::min(bearable, options.lease / 2));
+}
+
 api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const AgentSession& session,
                          const GuardDecision& guard, const api::Position& position) {
   const AgentConnected& connected = session.connected();
@@ -142,7 +150,8 @@ api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const Age
   welcome.set_session_secret(connected.secret);
   if (guard.guard.empty()) *welcome.mutable_position() = position;
   *welcome.mutable_lease() = ToProtoDuration(options.lease);
-  *welcome.mutable_heartbeat_period() = ToProtoDuration(options.heartbeat_period);
+  *welcome.mutable_heartbeat_period() =
+      ToProtoDuration(HeartbeatPeriod(options, catalog.nodes.rows().size()));
   welcome.set_node(connected.node);
   welcome.set_guard(guard.guard);
   welcome.set_catalog_accepted(guard.accepted);

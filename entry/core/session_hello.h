@@ -36,6 +36,10 @@ api::Position CurrentPosition(const Catalog& catalog, const std::string& timelin
 // What Welcome called the newest session of this node ("nodes/n"), or "".
 std::string LastSession(const Catalog& catalog, const std::string& node);
 
+// How often the agents of a fleet of so many nodes are to send heartbeats: as the options say, or
+// less often, so that they stay below 1,000 a second; but twice per lease.
+absl::Duration HeartbeatPeriod(const CoreOptions& options, size_t nodes);
+
 // Notes in the node's record what Hello says and who it is from now on. Returns its Welcome. A node
 // that is guarded is not told the position: it keeps its own, and so stays a stranger.
 api::Welcome WelcomeNode(const CoreOptions& options, Catalog& catalog, const AgentSession& session,

@@ -40,6 +40,18 @@ TEST_CASE("session: an identity that is not accepted gets a final goodbye") {
   CHECK(closed);
 }
 
+TEST_CASE("session: a large fleet is told to send heartbeats less often, but twice per lease") {
+  CoreOptions options;
+  options.heartbeat_period = absl::Seconds(3);
+  options.lease = absl::Seconds(10);
+  CHECK(HeartbeatPeriod(options, 1) == absl::Seconds(3));
+  CHECK(HeartbeatPeriod(options, 3'000) == absl::Seconds(3));
+  CHECK(HeartbeatPeriod(options, 4'000) == absl::Seconds(4));
+  CHECK(HeartbeatPeriod(options, 100'000) == absl::Seconds(5));
+  options.lease = absl::Seconds(60);
+  CHECK(HeartbeatPeriod(options, 20'000) == absl::Seconds(20));
+}
+
 TEST_CASE("session: hello comes in parts") {
   Stage stage;
   stage.AddApp("web", Spec(2));
