@@ -78,6 +78,7 @@ void Agent::Shell::Perform(CheckPorts effect) {
 void Agent::Shell::Perform(StartCheck effect) {
   const ProbeKey key{effect.uid, effect.attempt};
   absl::StatusOr<ProbeSpec> spec = ResolveProbe(effect.check, effect.address, effect.ports);
+  if (spec.ok()) spec->threshold.passing = effect.passing;
   if (spec.ok() && spec->kind == ProbeKind::kExec) runner_->SetCheck(key, std::move(effect.like));
   const auto told = [this](const ProbeKey& of, const ProbeResult& result) {
     const bool passing = result.verdict == Threshold::Verdict::kPassing;

@@ -102,6 +102,7 @@ struct StartCheck {
   std::map<std::string, uint16_t> ports;  // By name.
   // An exec check is run like this: the app's own request with an empty command.
   StartRequest like;
+  bool passing = false;  // It did when it was last heard of: so it does until it fails.
 };
 struct StopCheck {
   std::string uid;

@@ -110,8 +110,8 @@ void Instance::Running(const Started& started, Turn& turn) {
     return;
   }
   if (assignment().setup()) deadline_ = started.start_time + SetupTimeout(spec());
-  ready_ = !HasCheck();
-  if (HasCheck()) message_ = "waits for the first readiness check";
+  ready_ = !HasCheck() || open->ready();
+  if (!ready_) message_ = "waits for the first readiness check";
   StartCheckIfAny(turn);
 }
 
@@ -232,6 +232,7 @@ void Instance::StartCheckIfAny(Turn& turn) {
   start.uid = uid();
   start.attempt = record_.attempt();
   start.check = spec().checks().readiness();
+  start.passing = ready_;
   start.address = turn.node.options.check_address;
   for (const auto& [port, number] : record_.ports()) {
     start.ports[port] = static_cast<uint16_t>(number);
@@ -254,7 +255,9 @@ void Instance::StopCheckIfAny(Turn& turn) {
 void Instance::OnReadiness(const ReadinessChanged& event, Turn& turn) {
   if (phase_ != Phase::kRunning || event.attempt != record_.attempt()) return;
   if (ready_ == event.ready && message_ == event.message) return;
+  if (ready_ != event.ready) turn.persist = true;
   ready_ = event.ready;
+  record_.mutable_open()->set_ready(event.ready);
   message_ = event.ready ? "" : event.message;
   turn.report = true;
 }

@@ -5,8 +5,9 @@
 namespace appsup::agent {
 
 struct ThresholdOptions {
-  int success = 1;  // Successes in a row that make it pass.
-  int failure = 3;  // Failures in a row that make it fail.
+  int success = 1;       // Successes in a row that make it pass.
+  int failure = 3;       // Failures in a row that make it fail.
+  bool passing = false;  // The verdict to begin with, instead of none.
 };
 
 // Turns single results of a check into a verdict that does not flicker. Pure; header only, so that
@@ -15,7 +16,8 @@ class Threshold {
  public:
   enum class Verdict { kUndecided, kPassing, kFailing };
 
-  explicit Threshold(ThresholdOptions options) : options_(options) {}
+  explicit Threshold(ThresholdOptions options)
+      : options_(options), verdict_(options.passing ? Verdict::kPassing : Verdict::kUndecided) {}
 
   // Counts one result; true if the verdict changed by it. A verdict holds until as many results in
   // a row as its opposite needs have spoken against it.
@@ -37,7 +39,7 @@ class Threshold {
   ThresholdOptions options_;
   bool last_success_ = false;
   int in_a_row_ = 0;
-  Verdict verdict_ = Verdict::kUndecided;
+  Verdict verdict_;
 };
 
 }  // namespace appsup::agent

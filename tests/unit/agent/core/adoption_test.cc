@@ -38,6 +38,40 @@ TEST_CASE("adoption: after a crash of the agent the same process is kept") {
   CHECK(world.StatusOf("a").ready());
 }
 
+// Else an update would take an old instance for one that does not serve, and remove it.
+TEST_CASE("adoption: what was ready is ready until its check says otherwise") {
+  AgentWorld world;
+  world.Boot();
+  world.ConnectDriver();
+  world.Connect();
+  api::Assignment assignment = RunAssignment("a");
+  assignment.mutable_spec()->mutable_checks()->mutable_readiness()->mutable_tcp()->set_port("http");
+  world.Assign(assignment);
+  world.Advance(absl::Seconds(1));
+  const bool passes = GENERATE(true, false);
+  world.Handle(ReadinessChanged{"a", 1, true, ""});
+  if (!passes) world.Handle(ReadinessChanged{"a", 1, false, "connection refused"});
+  world.Advance(absl::Seconds(1));
+  CHECK_FALSE(world.Seen<StartCheck>().back().passing);
+
+  world.KillAgent();
+  world.Boot();
+  world.ConnectDriver();
+  world.Connect();
+  world.Advance(absl::Milliseconds(500));
+  CHECK(world.StatusOf("a").ready() == passes);
+  CHECK(world.Seen<StartCheck>().back().passing == passes);
+  world.Handle(ReadinessChanged{"a", 1, !passes, ""});
+  world.Advance(absl::Milliseconds(500));
+  CHECK(world.StatusOf("a").ready() != passes);
+
+  world.Handle(ReadinessChanged{"a", 1, true, ""});
+  world.Exit("a", 1);  // The next process has to show it anew.
+  world.Advance(absl::Seconds(3));
+  CHECK(world.StatusOf("a").attempt() == 2);
+  CHECK_FALSE(world.StatusOf("a").ready());
+}
+
 TEST_CASE("adoption: sequences grow over restarts of the agent") {
   World world;
   int64_t last = world.StatusOf("a").sequence();

@@ -26,6 +26,11 @@ TEST_CASE("threshold: a verdict needs as many results in a row as it says") {
   CHECK(Verdicts({.success = 3, .failure = 3}, "++-++-+++---") == "uuuuuuuupppf");
 }
 
+TEST_CASE("threshold: it can begin with a verdict, which holds like one that was reached") {
+  CHECK(Verdicts({.success = 2, .failure = 3, .passing = true}, "--+---+") == "pppppff");
+  CHECK(Verdicts({.success = 2, .failure = 1, .passing = true}, "+-++") == "pffp");
+}
+
 TEST_CASE("threshold: below one counts as one") {
   CHECK(Verdicts({.success = 0, .failure = -4}, "+-+") == "pfp");
 }
