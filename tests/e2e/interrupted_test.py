@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""Faults in the middle of update, setup, scale, delete and drain: each ends as asked, and nothing ran twice."""
+"""Faults in the middle of update, setup, scale, delete and drain: each ends as asked, or is rolled back with the reason,
+and nothing ran twice."""
+import threading
 import unittest
+import urllib.request
 
 from beats import BEAT, Beats
-from cluster import TIME_FACTOR, wait_for
+from case import Case, Stream
+from cluster import TIME_FACTOR, process_start, wait_for
 from partitioned import LEASE, RECONNECT, SLACK, Partitioned
 from reboot import BootId, power_off, power_on
 
@@ -156,6 +160,170 @@ class Interrupted(Partitioned):
                       + self.condition("updates", "Ready").get("message", ""))
         self.net.heal()
         self.all_end_as_asked(operations)
+
+
+class Answers:
+    """Asks addresses one after the other, all the time; keeps what was not the answer of version 1."""
+
+    def __init__(self, urls):
+        self.urls, self.faults, self.rounds, self.stopped = urls, [], 0, threading.Event()
+        self.thread = threading.Thread(target=self.ask)
+
+    def ask(self):
+        while not self.stopped.wait(0.01):  # A pace, not a wait for something.
+            for url in self.urls:
+                try:
+                    with urllib.request.urlopen(url, timeout=10) as answer:
+                        body = answer.read().decode()
+                    if body != "1":
+                        self.faults.append(f"{url}: version {body}")
+                except OSError as error:
+                    self.faults.append(f"{url}: {error!r}")
+            self.rounds += 1
+
+    def more(self):
+        """Waits until each address was asked again, from beginning to end."""
+        rounds = self.rounds
+        wait_for("all were asked again", lambda: self.rounds > rounds + 1)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.thread.join()
+
+
+class TakenBack(Case):
+    """A fault in the middle of updates that fail: one never gets ready, one crashes. What ran before serves on."""
+    apps = ("unready", "crashes")
+    ROLLING = {"strategy": "UPDATE_STRATEGY_ROLLING"}  # By default an update with a setup stops the old ones first.
+    # It takes a while: an agent that is started again is asked how its apps are before it has looked.
+    SLOW_CHECK = {"readiness": {"exec": {"command": ["sleep", "1"]}, "period": "0.1s", "timeout": "10s"}}
+    NEVER = {"readiness": {"http": {"port": "http", "expect": "204"}, "period": "0.1s"}}
+
+    def setUp(self):
+        tag = self._testMethodName.removeprefix("test_").split("_")[0]
+        self.gate, self.marks = self.cluster.dir / f"gate-{tag}", self.shared_file(f"marks-{tag}")
+
+    def tearDown(self):
+        for app in self.apps:
+            self.verb("DeleteApp", app, purge=True)
+
+    # --- what is done ---
+
+    def start(self):
+        """Version 1 of all, ready in two slots each; where each answers."""
+        for app, deadline in zip(self.apps, (f"{8 * TIME_FACTOR}s", "600s")):
+            self.serve(app, replicas=2, checks=self.SLOW_CHECK, update={**self.ROLLING, "progress_deadline": deadline},
+                       restart={"initial_backoff": "0.2s", "crash_loop": {"count": 3}})
+        self.before = {app: self.processes(app) for app in self.apps}
+        return [f"http://{i['endpoints'][0]['address']}/" for app in self.apps for i in self.apps_instances(app)]
+
+    def begin(self):
+        """The updates, each in its middle: version 2 runs and is not ready. Their operations."""
+        crash = f"until test -e {self.gate}; do sleep 0.05; done; echo no such table; exit 3"
+        operations = {
+            "unready": self.update("unready", "env,checks,setup", wait=False, env={"VERSION": "2"}, checks=self.NEVER,
+                                   setup={"command": ["sh", "-c", f"echo setup >> {self.marks}"], "version": self.gate.name}),
+            "crashes": self.update("crashes", "env,checks,runtime", wait=False, env={"VERSION": "2"}, checks=self.NEVER,
+                                   runtime={"process": {"command": ["sh", "-c", crash]}})}
+        for app in self.apps:
+            wait_for(f"version 2 of {app} runs", lambda: any(
+                i["revision"] == "2" and i.get("state") == "INSTANCE_STATE_RUNNING" for i in self.apps_instances(app)))
+        return {app: operation["name"] for app, operation in operations.items()}
+
+    def token(self):
+        """What comes from now on can be asked for by it."""
+        with Stream(self.cluster, "EventService/WatchEvents", {}) as stream:
+            return wait_for("the end of the snapshot", lambda: next(
+                (m for m in list(stream.messages) if m["type"] == "EVENT_TYPE_SNAPSHOT_END"), None))["resume_token"]
+
+    def are_taken_back_after(self, fault, by_gateway=True):
+        urls = self.start()
+        for url in urls:
+            wait_for(f"{url} answers", lambda: self.answers(url))
+        if by_gateway:
+            urls += [f"http://127.0.0.1:{self.cluster.http_port}/apps/{app}/" for app in self.apps]
+        token = self.token()
+        with Answers(urls) as answers:
+            operations = self.begin()
+            answers.more()
+            self.none_is_done(operations)
+            fault()
+            self.none_is_done(operations)
+            answers.more()
+            self.gate.touch()
+            self.gate.chmod(0o644)
+            reasons = {app: self.taken_back(app, operation) for app, operation in operations.items()}
+            answers.more()
+            self.assertEqual(answers.faults, [])
+        self.assertEqual(self.marks.read_text(), "setup\n")
+        self.events_tell_it(token, operations, reasons)
+
+    # --- what is seen ---
+
+    def answers(self, url):
+        try:
+            with urllib.request.urlopen(url, timeout=10):
+                return True
+        except OSError:
+            return False
+
+    def processes(self, app):
+        return {i["uid"]: (int(i["pid"]), process_start(int(i["pid"]))) for i in self.apps_instances(app)}
+
+    def none_is_done(self, operations):
+        for app, name in operations.items():
+            self.assertNotIn("done", self.cluster.call("OperationService/GetOperation", {"name": name}), app)
+
+    def taken_back(self, app, operation):
+        """Its update ended with the reason, the app runs as before; the reason."""
+        error = self.cluster.wait_operation(operation, ok=False)["error"]
+        code, why = {"unready": (4, "There was no progress for"), "crashes": (9, "crash loop")}[app]
+        self.assertEqual(error["code"], code, error)
+        self.assertIn("Revision 2 failed and was rolled back to revision 1: ", error["message"])
+        self.assertIn(why, error["message"])
+        status = self.cluster.wait_app(app, "RUNNING")["status"]
+        self.assertEqual((status["current_revision"], status["target_revision"], status["ready_replicas"]), ("1", "1", 2))
+        condition = self.condition(app, "UpToDate")
+        self.assertEqual((condition["reason"], condition["message"]), ("RolledBack", error["message"]))
+        wait_for("nothing is left of version 2", lambda: {
+            i["revision"] for i in self.cluster.instances(app) if not i.get("setup")} == {"1"})
+        self.assertEqual(self.processes(app), self.before[app])
+        if app == "crashes":
+            self.assertEqual(status["last_failure"]["exit"]["code"], 3)
+            self.assertIn("no such table", status["last_failure"]["log_tail"])
+        return error["message"]
+
+    def events_tell_it(self, token, operations, reasons):
+        """Each operation ended once, with its reason; at no time was an app less ready than before."""
+        events = self.cluster.stream("EventService/WatchEvents", {"resumeToken": token}, timeout=3)
+        for app in self.apps:
+            ends = [e["resource"]["error"]["message"] for e in events
+                    if e.get("name") == operations[app] and e["resource"].get("done")]
+            self.assertEqual(ends, [reasons[app]])
+            told = [e["resource"]["status"] for e in events if e.get("name") == f"projects/default/apps/{app}"]
+            self.assertEqual({status.get("ready_replicas", 0) for status in told}, {2})
+            self.assertEqual([c["message"] for c in told[-1]["conditions"] if c["reason"] == "RolledBack"], [reasons[app]])
+
+    def test_entry_is_killed(self):
+        self.are_taken_back_after(self.cluster.restart_entry, by_gateway=False)
+
+    def test_agent_is_killed(self):
+        def fault():
+            agent = self.cluster.agents["n1"]
+            links = agent.output().count(" link-open ")
+            self.cluster.restart_agent("n1")
+            wait_for("the new agent's link", lambda: agent.output().count(" link-open ") > links)
+        self.are_taken_back_after(fault)
+
+    def test_keeper_is_killed(self):
+        def fault():
+            self.cluster.keepers["n1"].kill()
+            self.cluster.keepers["n1"].start()
+        self.are_taken_back_after(fault)
 
 
 if __name__ == "__main__":
