@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Faults in the middle of update, setup, scale, delete and drain: each ends as asked, or is rolled back with the reason,
 and nothing ran twice."""
+import http.client
 import threading
 import unittest
 import urllib.request
@@ -177,7 +178,7 @@ class Answers:
                         body = answer.read().decode()
                     if body != "1":
                         self.faults.append(f"{url}: version {body}")
-                except OSError as error:
+                except (OSError, http.client.HTTPException) as error:
                     self.faults.append(f"{url}: {error!r}")
             self.rounds += 1
 
