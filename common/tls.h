@@ -82,8 +82,8 @@ absl::Status CheckKeyMatches(std::string_view certificate_pem, const Secret& key
 absl::StatusOr<std::vector<std::string>> FetchPeerChain(const std::string& host, uint16_t port,
                                                         absl::Duration timeout);
 
-// Afterwards no server of this process gives TLS session tickets. Once, early in main; needs no
-// rights.
-void GiveNoSessionTickets();
+// For every TLS context that is made from then on: servers give no session tickets, and who has a
+// certificate sends what its file holds, no more. Once, early in main.
+void SetTlsDefaults();
 
 }  // namespace appsup

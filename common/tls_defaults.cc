@@ -9,7 +9,9 @@ namespace appsup {
 namespace {
 
 // In the language of openssl.cnf(5). It takes the place of what the system's file says of TLS, so
-// the least version is told too.
+// the least version is told too. ChainCAPath is where OpenSSL looks for what completes our own
+// chain: nowhere, or it would verify its own certificate for each handshake, to send a root that
+// the peer has.
 constexpr char kDefaults[] = R"(appsup = modules
 [modules]
 ssl_conf = tls
@@ -18,11 +20,12 @@ system_default = every_context
 [every_context]
 MinProtocol = TLSv1.2
 NumTickets = 0
+ChainCAPath = /dev/null
 )";
 
 }  // namespace
 
-void GiveNoSessionTickets() {
+void SetTlsDefaults() {
   // The system's file is read at the first use: afterwards it would undo this.
   APPSUP_CHECK(OPENSSL_init_ssl(0, nullptr) == 1, "OpenSSL cannot be used");
   const BioPtr text(BIO_new_mem_buf(kDefaults, -1));

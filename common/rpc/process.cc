@@ -20,7 +20,7 @@ void Take(gpr_log_func_args* line) {
 void PrepareProcess() {
   gpr_set_log_function(&Take);
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  GiveNoSessionTickets();
+  SetTlsDefaults();
 }
 
 }  // namespace appsup::rpc

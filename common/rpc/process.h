@@ -7,8 +7,8 @@ namespace appsup::rpc {
 //    to standard error.
 //  * Abseil's search for deadlocks, which some distributions build in, is off: it would cost
 //    each lock that gRPC takes a global one, and only ever looks at gRPC's own.
-//  * Servers give no TLS session tickets: for each, OpenSSL 3.0 reads the peer's certificate again,
-//    and agents would come with them to a process that no longer has the key.
+//  * SetTlsDefaults: for each session ticket OpenSSL 3.0 reads the peer's certificate again, and
+//    agents would come with them to a process that no longer has the key.
 void PrepareProcess();
 
 }  // namespace appsup::rpc

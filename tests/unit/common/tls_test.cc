@@ -271,8 +271,8 @@ TEST_CASE("tls: the chain of an unknown server is fetched, root included") {
   CHECK(saw_http2);
 }
 
-TEST_CASE("tls: servers give no session tickets once the process was told") {
-  GiveNoSessionTickets();
+TEST_CASE("tls: servers give no session tickets once the process has its defaults") {
+  SetTlsDefaults();
   const SslContextPtr context(SSL_CTX_new(TLS_server_method()));
   CHECK(SSL_CTX_get_num_tickets(context.get()) == 0);
   CHECK(SSL_CTX_get_min_proto_version(context.get()) == TLS1_2_VERSION);
