@@ -12,10 +12,9 @@ from support.peer import Peer, anonymous_kib
 AGENTS, APPS, SLOW_APPS = 64, 640, 64
 RATE = 500  # Restarts per second, over all apps evenly.
 WARM_UP = 20  # Seconds, until the entry's memory has what it keeps of such a load.
-ROUNDS = 3
 
 
-def measure(seconds):
+def measure(seconds, rounds):
     memory = {"name": "slow_peer/memory", "unit": "MiB", "ours": [], "bare": []}
     p99 = {"name": "slow_peer/p99", "unit": "ms", "ours": [], "bare": []}
     with e2e.Cluster(environment="fast") as cluster:
@@ -30,7 +29,7 @@ def measure(seconds):
         others = Peer("slow_peer_bench", cluster.socket, link, nodes, AGENTS, APPS, SLOW_APPS)
         try:
             load(cluster, others, WARM_UP)
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 without, time_without = load(cluster, others, seconds)
                 slow.process.send_signal(signal.SIGSTOP)
                 beside, time_beside = load(cluster, others, seconds)
