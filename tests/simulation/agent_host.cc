@@ -97,11 +97,12 @@ void AgentHost::Resume() {
 
 void AgentHost::PowerOff() {
   Crash();
+  off_ = true;
   keeper_.PowerOff();
 }
 
 void AgentHost::PowerOn() {
-  if (keeper_.up()) return;
+  if (!std::exchange(off_, false)) return;
   ++boots_;
   clock_.Reboot(world_.now());
   keeper_.Start();
@@ -114,6 +115,7 @@ void AgentHost::CrashKeeper() {
 }
 
 void AgentHost::StartKeeper() {
+  if (off_) return;
   keeper_.Start();
   if (driver_ != nullptr) driver_->Connect();
 }

@@ -49,6 +49,7 @@ class AgentHost {
   std::string node_uid;
 
   std::string id() const;  // "n1".
+  int boots() const { return boots_; }
   int node() const { return node_; }
   MachineClock& clock() { return clock_; }
   KeeperModel& keeper() { return keeper_; }
@@ -85,6 +86,7 @@ class AgentHost {
   KeeperModel keeper_;
   JournalModel journal_;
   int boots_ = 1;
+  bool off_ = false;
 
   // Of one process of the agent.
   uint64_t life_ = 0;

@@ -51,10 +51,22 @@ void EntryHost::Crash(bool power) {
   core_.reset();
   waiting_.clear();
   turn_planned_ = false;
+  paused_ = false;
+  held_.clear();
   AbortStreams(power);
   Gone(absl::UnavailableError("connection reset by peer"));
   disk_ = &shared_;
   observer_ = &watching_;
+}
+
+void EntryHost::Pause() {
+  if (up_) paused_ = true;
+}
+
+void EntryHost::Resume() {
+  if (!std::exchange(paused_, false)) return;
+  network_.Kick(this);
+  for (auto& what : std::exchange(held_, {})) what();
 }
 
 void EntryHost::CutOff(Disk& copy) {
@@ -85,8 +97,12 @@ void EntryHost::SetWatchDelay(absl::Duration low, absl::Duration high) {
 }
 
 void EntryHost::Later(absl::Duration after, std::function<void()> what) {
-  world_.After(after, [this, life = life_, what = std::move(what)] {
-    if (life == life_) what();
+  world_.After(after, [this, life = life_, what = std::move(what)]() mutable {
+    if (life != life_) return;
+    if (!paused_) return what();
+    held_.push_back([this, life, what = std::move(what)] {
+      if (life == life_) what();
+    });
   });
 }
 

@@ -46,6 +46,9 @@ class EntryHost : public EntrySide {
   void Start();
   // The process dies. `power`: with its machine, so that nobody hears of it.
   void Crash(bool power);
+  // SIGSTOP: it does nothing until Resume, and what is sent to it waits.
+  void Pause();
+  void Resume();
   // From now on it works on this copy of the store, and whoever was connected is gone; until it
   // crashes. Nobody looks at what it does: it is not the one that promises anything.
   void CutOff(Disk& copy);
@@ -66,6 +69,7 @@ class EntryHost : public EntrySide {
 
   // EntrySide.
   bool Listens() const override { return up_; }
+  bool Reads() const override { return !paused_; }
   void OnAccepted(StreamId stream, int node) override;
   void OnReceived(StreamId stream,
                   std::shared_ptr<const appsupervisor::v1::ConnectRequest> message) override;
@@ -114,7 +118,9 @@ class EntryHost : public EntrySide {
   MachineClock clock_;
   int boots_ = 1;
   bool up_ = false;
-  uint64_t life_ = 0;  // Of the process; of a term.
+  bool paused_ = false;
+  std::deque<std::function<void()>> held_;  // What became due meanwhile.
+  uint64_t life_ = 0;                       // Of the process; of a term.
   uint64_t term_ = 0;
   std::unique_ptr<entry::EntryCore> core_;
   int64_t epoch_ = 0;

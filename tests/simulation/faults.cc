@@ -48,6 +48,8 @@ void Simulation::BreakNetwork(const Action& action) {
     case ActionKind::kGap:
       network_.MakeGap(node);
       return Until(action.length, [this, node] { network_.EndGap(node); });
+    case ActionKind::kReset:
+      return network_.Reset(node);
     case ActionKind::kSmallParts:
       network_.SetSmallParts(node, true);
       return Until(action.length, [this, node] { network_.SetSmallParts(node, false); });
@@ -70,6 +72,9 @@ void Simulation::BreakEntry(const Action& action) {
       return CutOff(action);
     case ActionKind::kSlowWatchers:
       return SlowWatchers(action);
+    case ActionKind::kEntryPause:
+      entry.Pause();
+      return Until(action.length, [&entry] { entry.Resume(); });
     case ActionKind::kCommitFails: {
       const CommitFault faults[] = {CommitFault::kNotDone, CommitFault::kDone, CommitFault::kFsync,
                                     CommitFault::kFsyncDone};

@@ -48,6 +48,9 @@ void Network::Arrive(StreamId id) {
   }
   EntrySide* entry = detour_ ? detour_(stream->node) : nullptr;
   if (entry == nullptr) entry = entry_;
+  if (entry != nullptr && entry->Listens() && !entry->Reads()) {
+    return EndAgent(id, "the entry did not answer in time", kConnectTimeout);
+  }
   if (entry == nullptr || !entry->Listens() || node.refusals > 0) {
     if (node.refusals > 0) --node.refusals;
     return EndAgent(id, "connection refused", DelayOf(stream->node));
@@ -154,9 +157,20 @@ void Network::Plan(StreamId id, Stream& stream, Side from) {
   Channel& channel = stream.channels[At(from)];
   const Node& node = NodeOf(stream);
   if (channel.planned || channel.packets.empty() || stream.dead || node.blocked[At(from)]) return;
-  if (from == Side::kEntry && !node.reads) return;
+  if (!Reads(stream, Other(from))) return;
   channel.planned = true;
   world_.At(channel.packets.front().due, [this, id, from] { Deliver(id, from); });
+}
+
+bool Network::Reads(const Stream& stream, Side side) {
+  if (side == Side::kAgent) return NodeOf(stream).reads;
+  return stream.entry == nullptr || stream.entry->Reads();
+}
+
+void Network::Kick(const EntrySide* entry) {
+  for (auto& [id, stream] : streams_) {
+    if (stream.entry == entry) Plan(id, stream, Side::kAgent);
+  }
 }
 
 void Network::Deliver(StreamId id, Side from) {
@@ -166,7 +180,7 @@ void Network::Deliver(StreamId id, Side from) {
   channel.planned = false;
   const Node& node = NodeOf(*stream);
   if (channel.packets.empty() || stream->dead || node.blocked[At(from)]) return;
-  if (from == Side::kEntry && !node.reads) return;
+  if (!Reads(*stream, Other(from))) return;
   const Packet packet = std::move(channel.packets.front());
   channel.packets.pop_front();
   if (channel.packets.size() >= kWindow && channel.packets[kWindow - 1].owes_written) {

@@ -37,6 +37,8 @@ class EntrySide {
  public:
   virtual ~EntrySide() = default;
   virtual bool Listens() const = 0;
+  // It takes in what has arrived.
+  virtual bool Reads() const = 0;
   virtual void OnAccepted(StreamId stream, int node) = 0;
   virtual void OnReceived(StreamId stream,
                           std::shared_ptr<const appsupervisor::v1::ConnectRequest> message) = 0;
@@ -86,6 +88,8 @@ class Network {
   void SetDelay(int node, absl::Duration low, absl::Duration high);
   // An agent that is stopped does not read.
   void SetReads(int node, bool reads);
+  // It reads again.
+  void Kick(const EntrySide* entry);
   // So many attempts to connect are refused.
   void Refuse(int node, int attempts) { nodes_[static_cast<size_t>(node)].refusals = attempts; }
   absl::Duration DelayOf(int node);
@@ -129,6 +133,7 @@ class Network {
   void Arrive(StreamId id);
   void EndAgent(StreamId id, const std::string& why, absl::Duration delay);
   void Push(StreamId id, Stream& stream, Side from, Packet packet);
+  bool Reads(const Stream& stream, Side side);
   void Plan(StreamId id, Stream& stream, Side from);
   void Deliver(StreamId id, Side from);
   void Hand(StreamId id, Stream& stream, Side from, const Packet& packet);

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "appsupervisor/v1/environment_service.pb.h"
 #include "appsupervisor/v1/node_service.pb.h"
 #include "appsupervisor/v1/operation_service.pb.h"
 #include "tests/simulation/app_maker.h"
@@ -14,7 +15,8 @@ constexpr int kWithRequestId = 75;  // Percent of calls.
 
 template <class Request>
 constexpr bool IsOfNode = std::is_same_v<Request, api::DrainNodeRequest> ||
-                          std::is_same_v<Request, api::ResumeNodeRequest>;
+                          std::is_same_v<Request, api::ResumeNodeRequest> ||
+                          std::is_same_v<Request, api::AcceptCatalogRequest>;
 
 api::AppSpec SpecToCreate(const Action& action, Random& random) {
   switch (action.kind) {
@@ -90,6 +92,16 @@ void Operators::Do(const Action& action) {
       return Ask("NodeService/DrainNode", Named<api::DrainNodeRequest>(action, random), nullptr);
     case ActionKind::kResume:
       return Ask("NodeService/ResumeNode", Named<api::ResumeNodeRequest>(action, random), nullptr);
+    case ActionKind::kAcceptCatalog: {
+      auto request = Named<api::AcceptCatalogRequest>(action, random);
+      if (Chance(random, 40)) request->set_name("nodes/-");
+      return Ask("NodeService/AcceptCatalog", request, nullptr);
+    }
+    case ActionKind::kReleaseBrake: {
+      auto request = Named<api::ReleaseBrakeRequest>(action, random);
+      request->set_name("environments/eu");
+      return Ask("EnvironmentService/ReleaseBrake", request, nullptr);
+    }
     case ActionKind::kRead: {
       auto request = std::make_shared<api::GetAppRequest>();
       request->set_name(AppName(action.app));

@@ -79,7 +79,15 @@ const KindRow kKinds[] = {
     {kEntryCutOff, "entry-cut-off", 0, {}},
     {kSlowWatchers, "slow-watchers", 0, {}},
     {kEmpty, "empty", 0, {}},
+    // Only beside the others.
+    {kAcceptCatalog, "accept-catalog", 0, {}},
+    {kReleaseBrake, "release-brake", 0, {}},
+    {kReset, "reset", 0, {}},
+    {kEntryPause, "entry-pause", 0, absl::Seconds(25)},
 };
+
+constexpr ActionKind kBeside[] = {kAcceptCatalog, kReleaseBrake, kReset, kEntryPause};
+constexpr int kWithBeside = 40;  // Percent of runs.
 
 const KindRow& RowOf(ActionKind kind) {
   return *std::find_if(std::begin(kKinds), std::end(kKinds),
@@ -117,9 +125,27 @@ void SortByTime(std::vector<Action>& actions) {
                    [](const Action& a, const Action& b) { return a.at < b.at; });
 }
 
+std::vector<Action> MakeBeside(uint64_t seed, const Setting& setting) {
+  SeededRandom random(seed ^ 0xbe51debe51deu);
+  std::vector<Action> actions;
+  if (!Chance(random, kWithBeside)) return actions;
+  const int64_t count = Between(random, int64_t{1}, int64_t{5});
+  for (int64_t i = 0; i < count; ++i) {
+    const ActionKind kind = kBeside[random.Below(std::size(kBeside))];
+    actions.push_back(MakeAction(random, setting, RowOf(kind),
+                                 Between(random, absl::Milliseconds(500), setting.length)));
+  }
+  return actions;
+}
+
 void NumberFrom(size_t first, std::vector<Action>& actions) {
   SortByTime(actions);
   for (Action& action : actions) action.number = static_cast<int>(first++);
+}
+
+void AddTo(Schedule& schedule, std::vector<Action> more) {
+  NumberFrom(schedule.actions.size(), more);
+  schedule.actions.insert(schedule.actions.end(), more.begin(), more.end());
 }
 
 }  // namespace
@@ -150,9 +176,8 @@ Schedule MakeSchedule(uint64_t seed) {
   }
   NumberFrom(0, schedule.actions);
   // After the others, whose numbers and draws stay what they are without it.
-  std::vector<Action> scene = MakeScene(seed, setting);
-  NumberFrom(schedule.actions.size(), scene);
-  schedule.actions.insert(schedule.actions.end(), scene.begin(), scene.end());
+  AddTo(schedule, MakeScene(seed, setting));
+  AddTo(schedule, MakeBeside(seed, setting));
   SortByTime(schedule.actions);
   return schedule;
 }

@@ -33,6 +33,8 @@ enum class ActionKind {
   kFence,
   kCreateSetup,
   kChangeSetup,
+  kAcceptCatalog,
+  kReleaseBrake,
   kWatch,
   kRead,
   // The network.
@@ -44,6 +46,7 @@ enum class ActionKind {
   kRefuse,
   kGap,
   kSmallParts,
+  kReset,
   // The entry.
   kEntryCrash,
   kEntryPower,
@@ -53,6 +56,7 @@ enum class ActionKind {
   kEntryWallJump,
   kEntryCutOff,
   kSlowWatchers,
+  kEntryPause,
   // Nodes.
   kAgentCrash,
   kAgentPause,

@@ -62,7 +62,8 @@ Simulation::Simulation(const RunOptions& options)
   watchers_ = std::make_unique<Watchers>(world_, disk_, *operators_);
 }
 
-Simulation::~Simulation() = default;
+// Agents end their streams with them, and the other ends of those are the entries'.
+Simulation::~Simulation() { agents_.clear(); }
 
 RunResult Simulation::Run() {
   Prepare();
@@ -146,6 +147,7 @@ void Simulation::Mend() {
     other->SetWatchDelay(kWatchLow, kWatchHigh);
   }
   network_.SetEntry(&entry);
+  entry.Resume();
   entry.Start();
   for (const auto& agent : agents_) {
     network_.Heal(agent->node());
@@ -154,6 +156,7 @@ void Simulation::Mend() {
     agent->keeper().SetSpawnDelay(absl::Milliseconds(1), absl::Milliseconds(20));
     agent->fetches = true;
     agent->busy_ports.clear();
+    agent->PowerOn();
     if (!agent->keeper().up()) agent->StartKeeper();
     agent->Resume();
     agent->Start();

@@ -5,8 +5,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "appsupervisor/agent/v1/journal.pb.h"
 #include "tests/simulation/promises/promises.h"
@@ -28,6 +28,10 @@ class CatalogLoss : public Observer {
   void OnStoreReplaced() override {
     replaced_ = true;
     replaced_with_ = scene_.disk.durable.meta.timelines_size();
+    accepted_.clear();
+    for (const auto& [name, record] : scene_.disk.durable.nodes) {
+      accepted_[name] = AcceptedFor(name);
+    }
     for (const AgentHost* agent : scene_.agents) {
       if (IsOnHistory(*agent)) continue;
       for (const Tree* tree : agent->keeper().Trees()) {
@@ -52,12 +56,16 @@ class CatalogLoss : public Observer {
     }
   }
 
-  void OnReply(const ClientCall& call, const absl::StatusOr<entry::MessagePtr>& reply) override {
-    if (!absl::StrContains(call.method, "AcceptCatalog") || !reply.ok()) return;
-    const auto* field = call.request->GetDescriptor()->FindFieldByName("name");
-    const std::string name = call.request->GetReflection()->GetString(*call.request, field);
-    for (const AgentHost* agent : scene_.agents) {
-      if (name == "nodes/-" || name == "nodes/" + agent->id()) safe_.erase(agent->node());
+  // An operator's word is what makes the catalog right for a node, once it is durable.
+  void OnCommitted(const entry::Transaction& transaction, int64_t) override {
+    for (const entry::RowChange& row : transaction.rows) {
+      if (row.table != "node") continue;
+      std::string& before = accepted_[row.key];
+      const std::string before_that = std::exchange(before, AcceptedFor(row.key));
+      if (before.empty() || before == before_that) continue;
+      for (const AgentHost* agent : scene_.agents) {
+        if (row.key == "nodes/" + agent->id()) safe_.erase(agent->node());
+      }
     }
   }
 
@@ -106,6 +114,13 @@ class CatalogLoss : public Observer {
     return record;
   }
 
+  // The position that an operator accepted the catalog at; empty: none.
+  std::string AcceptedFor(const std::string& node) const {
+    const auto row = scene_.disk.durable.nodes.find(node);
+    if (row == scene_.disk.durable.nodes.end() || !row->second.has_accepted_position()) return "";
+    return absl::StrCat("at ", row->second.accepted_position().SerializeAsString());
+  }
+
   bool IsOnHistory(const AgentHost& agent) const {
     const appsupervisor::agent::v1::NodeRecord record = NodeRecordOf(agent);
     const Durable& durable = scene_.disk.durable;
@@ -142,6 +157,7 @@ class CatalogLoss : public Observer {
   bool replaced_ = false;
   int replaced_with_ = 0;  // So many timelines, before any entry was started on it.
   std::map<int, std::set<std::string>> safe_;
+  std::map<std::string, std::string> accepted_;  // By name of the node.
   std::set<std::string> told_to_end_;
   std::set<std::string> purged_;  // Uids of apps.
 };
