@@ -4,6 +4,7 @@ namespace appsup::simulation {
 
 Promises::Promises(Scene& scene) {
   all_.push_back(MakeAcknowledged(scene));
+  all_.push_back(MakeHeld(scene));
   all_.push_back(MakeOneTree(scene));
   all_.push_back(MakeDrains(scene));
   all_.push_back(MakeEpochs(scene));

@@ -11,6 +11,7 @@ namespace appsup::simulation {
 // One per promise of architecture, section 10, or per group of them. Of 4 most is convergence.h, 8
 // is watchers.h. Each fails the world at the moment at which its promise breaks.
 std::unique_ptr<Observer> MakeAcknowledged(Scene& scene);  // 1
+std::unique_ptr<Observer> MakeHeld(Scene& scene);          // 1, of agents
 std::unique_ptr<Observer> MakeOneTree(Scene& scene);       // 2, 3
 std::unique_ptr<Observer> MakeDrains(Scene& scene);        // 4
 std::unique_ptr<Observer> MakeEpochs(Scene& scene);        // 5
