@@ -63,6 +63,7 @@ class Reports : public Observer {
   void OnJournalWritten(int node, const std::vector<agent::JournalPut>& rows) override {
     for (const agent::JournalPut& row : rows) {
       if (row.table != agent::JournalTable::kInstance || row.value) continue;
+      for (auto& [attempt, run] : runs_[row.key]) run.forgotten = true;
       const auto known = scene_.disk.durable.instance_by_uid.find(row.key);
       if (known == scene_.disk.durable.instance_by_uid.end()) continue;
       const rec::InstanceRecord& record = scene_.disk.durable.instances.at(known->second);
@@ -79,7 +80,8 @@ class Reports : public Observer {
   struct Run {
     int node = 0;
     bool setup = false;
-    int losses = 0;  // Of its node, when it began.
+    bool forgotten = false;  // Removed; a restored catalog may ask for it again.
+    int losses = 0;          // Of its node, when it began.
     std::optional<agent::ProcessExit> exit;
   };
 
@@ -92,17 +94,18 @@ class Reports : public Observer {
   // What the entry records of an end is how a process of this instance really ended: of a final
   // state, the newest.
   void CheckExit(const rec::InstanceRecord* before, const api::Instance& instance) {
-    if (!instance.has_exit()) return;
     const bool news = before == nullptr || before->instance().attempt() != instance.attempt() ||
                       before->instance().state() != instance.state() ||
                       !Same(before->instance().exit(), instance.exit());
     if (!news || IsRight(instance)) return;
     const api::Exit& exit = instance.exit();
+    const std::string told = !instance.has_exit() ? "no exit"
+                             : exit.unknown()
+                                 ? "exit unknown"
+                                 : absl::StrCat("code ", exit.code(), " signal ", exit.signal());
     scene_.world.Fail(6,
                       absl::StrCat(instance.name(), " attempt ", instance.attempt(), " is ",
-                                   api::InstanceState_Name(instance.state()), " with ",
-                                   exit.unknown() ? "exit unknown" : "code ", exit.code(),
-                                   " signal ", exit.signal()),
+                                   api::InstanceState_Name(instance.state()), " with ", told),
                       "how its process really ended, or unknown where nobody could see it");
   }
 
@@ -116,6 +119,7 @@ class Reports : public Observer {
                        instance.state() == api::INSTANCE_STATE_REMOVED;
     const auto& runs = runs_[instance.uid()];
     const auto newest = runs.find(instance.attempt());
+    if (!instance.has_exit()) return !final || newest == runs.end() || IsLost(newest->second);
     if (newest != runs.end() && IsOf(newest->second, instance.exit())) return true;
     if (newest != runs.end() && final) return false;
     // The one before is still what there is to tell; if that did not begin, it has a code of its
@@ -130,8 +134,10 @@ class Reports : public Observer {
     return exit.code() == kNotStartedCode && exit.signal() == 0;
   }
 
+  bool IsLost(const Run& run) { return run.forgotten || LossesOf(run.node) != run.losses; }
+
   bool IsOf(const Run& run, const api::Exit& told) {
-    const bool lost = LossesOf(run.node) != run.losses;
+    const bool lost = IsLost(run);
     if (!run.exit) return told.unknown() && lost;
     // How far a setup came that its fence was about to end, nobody can know.
     if (told.unknown()) return run.exit->unknown || lost || (run.setup && run.exit->by_fence);
