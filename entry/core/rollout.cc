@@ -113,6 +113,8 @@ class RolloutPlanner {
       const bool moves = !IsOtherRevision(view_, *old);
       if (HasEnded(*old)) {
         if (slot.target != nullptr) Remove(*old);
+      } else if (!settled && !moves && IsInTheWay(index, *old)) {
+        wait = true;  // It may serve, and is heard of again when its node is back.
       } else if (settled || (!moves && !IsServing(*old))) {
         Remove(*old);
         wait = wait || IsLive(*old) || IsInTheWay(index, *old);

@@ -221,6 +221,32 @@ TEST_CASE("node loss: an update waits for a copy that may still run") {
   CHECK(stage.Count("web", api::INSTANCE_STATE_RUNNING, 2) == 1);
 }
 
+TEST_CASE("node loss: in the middle of an update the old one is kept until the new one is ready") {
+  Stage stage(1);
+  stage.AddApp("web", RolloutSpec(2));
+  stage.Run();
+  stage.Behave(2, Behaviour::kNeverReady);
+  stage.Update("web", true, EditCommand);
+  stage.Run();
+  stage.Lose({"n1"});
+  stage.Return("n1");
+  CHECK(stage.Count("web", api::INSTANCE_STATE_RUNNING, 1) == 2);
+  CHECK(stage.Serving("web") == 2);
+  SECTION("it is ready at last") {
+    stage.Behave(2, Behaviour::kReady);
+    stage.agent("n1").Nudge();
+    stage.Run();
+    CHECK(stage.Count("web", api::INSTANCE_STATE_RUNNING, 2) == 2);
+    CHECK(stage.instances("web").size() == 2);
+  }
+  SECTION("it never is") {
+    stage.Pass(absl::Minutes(10));
+    CHECK(stage.condition("web", "UpToDate")->reason() == "RolledBack");
+    CHECK(stage.Count("web", api::INSTANCE_STATE_RUNNING, 1) == 2);
+    CHECK(stage.instances("web").size() == 2);
+  }
+}
+
 TEST_CASE("node loss: a slot that was scaled away on a lost node is not filled beside it") {
   Stage stage(3);
   stage.AddApp("web", SpecWith(api::AT_LEASE_END_KEEP, api::REPLACE_NEVER, 2));
