@@ -70,8 +70,8 @@ class Interrupted(Partitioned):
         self.update_node("n1", schedulable=True)
         self.start("updates", replicas=2, **here)
         self.start("grows", ready='test "$APPSUP_SLOT" = 0', **here)
-        self.start("shrinks", replicas=3, grace="3s", **here)
-        self.start("goes", grace="3s", **here)
+        self.start("shrinks", replicas=3, grace=f"{5 * TIME_FACTOR}s", **here)
+        self.start("goes", grace=f"{5 * TIME_FACTOR}s", **here)
         operations = {
             "moves": self.cluster.call("NodeService/DrainNode", {"name": "nodes/n2"}),
             "sets-up": self.cluster.create_app("sets-up", BEAT, env=self.beats.env, resources=SMALL, wait=False, setup={
@@ -159,7 +159,11 @@ class Interrupted(Partitioned):
         self.cluster.wait_node("n1", "LOST", timeout=LEASE / TIME_FACTOR + SLACK)
         self.assertIn("does not answer", self.condition("updates", "Reachable").get("message", "")
                       + self.condition("updates", "Ready").get("message", ""))
+        # What ran before goes on until the new version is ready, and that waits for the gate.
+        self.assertEqual({i["desired"] for i in self.cluster.instances("updates")}, {"DESIRED_STATE_RUN"})
         self.net.heal()
+        self.cluster.wait_node("n1", timeout=RECONNECT)
+        self.assertEqual(len(self.beats.alive("updates")), 3)
         self.all_end_as_asked(operations)
 
 
