@@ -28,7 +28,7 @@ struct LinkOptions {
   // Delays are drawn evenly between 0 and the growing ceiling; a stream that brought a message sets
   // it back.
   BackoffOptions backoff{absl::Milliseconds(100), absl::Seconds(8), 2, 0};
-  absl::Duration connect_timeout = absl::Seconds(10);
+  absl::Duration connect_timeout = absl::Seconds(20);  // Until the entry has answered the stream.
   absl::Duration keepalive_time = absl::Seconds(20);
   absl::Duration keepalive_timeout = absl::Seconds(10);
   // After a final Goodbye: how often to look whether the node was enrolled again, and how often to
