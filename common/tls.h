@@ -82,8 +82,8 @@ absl::Status CheckKeyMatches(std::string_view certificate_pem, const Secret& key
 absl::StatusOr<std::vector<std::string>> FetchPeerChain(const std::string& host, uint16_t port,
                                                         absl::Duration timeout);
 
-// For every TLS context that is made from then on: servers give no session tickets, and who has a
-// certificate sends what its file holds, no more. Once, early in main.
+// For every TLS context that is made from then on: at least TLS 1.2, and servers give no session
+// tickets. Once, early in main.
 void SetTlsDefaults();
 
 }  // namespace appsup

@@ -9,9 +9,7 @@ namespace appsup {
 namespace {
 
 // In the language of openssl.cnf(5). It takes the place of what the system's file says of TLS, so
-// the least version is told too. ChainCAPath is where OpenSSL looks for what completes our own
-// chain: nowhere, or it would verify its own certificate for each handshake, to send a root that
-// the peer has.
+// the least version is told too. OpenSSL ignores what is wrong with it.
 constexpr char kDefaults[] = R"(appsup = modules
 [modules]
 ssl_conf = tls
@@ -20,7 +18,6 @@ system_default = every_context
 [every_context]
 MinProtocol = TLSv1.2
 NumTickets = 0
-ChainCAPath = /dev/null
 )";
 
 }  // namespace
