@@ -6,7 +6,7 @@
 namespace appsup::simulation {
 namespace {
 
-constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
+constexpr absl::Duration kConnectTimeout = absl::Seconds(20);
 constexpr size_t kWindow = 3;  // Messages that a sender may have on the way before it waits.
 
 size_t At(Side side) { return static_cast<size_t>(side); }

@@ -52,6 +52,22 @@ TEST_CASE("session: a large fleet is told to send heartbeats less often, but twi
   CHECK(HeartbeatPeriod(options, 20'000) == absl::Seconds(20));
 }
 
+TEST_CASE("session: welcome tells the period for the nodes of the catalog") {
+  Stage stage;
+  for (int i = 0; i < 4'000; ++i) {
+    rec::NodeRecord record;
+    record.mutable_node()->set_name("nodes/other-" + std::to_string(i));
+    record.mutable_node()->set_uid("uid-other-" + std::to_string(i));
+    record.mutable_node()->set_environment("eu");
+    stage.catalog.nodes.Insert(record.node().name(), record);
+  }
+  const auto effects = stage.Open(77, "other-0", "uid-other-0", {});
+  const api::ConnectResponse* message = Stage::First(effects, 77);
+  REQUIRE(message != nullptr);
+  CHECK(stage.Welcome().heartbeat_period().seconds() == 3);
+  CHECK(message->welcome().heartbeat_period().seconds() == 4);
+}
+
 TEST_CASE("session: hello comes in parts") {
   Stage stage;
   stage.AddApp("web", Spec(2));
