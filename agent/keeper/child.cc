@@ -1,11 +1,13 @@
 #include "agent/keeper/child.h"
 
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "agent/keeper/report.h"
 
 namespace appsup::keeper {
+
 Child* ChildTable::Find(const std::string& key) {
   auto it = children_.find(key);
   return it == children_.end() ? nullptr : it->second.get();
@@ -82,9 +84,11 @@ absl::Status ChildTable::Open(const std::string& path,
                               std::vector<std::pair<int, pb::ProcessRecord>>* left) {
   std::vector<std::pair<int, std::string>> found;
   if (absl::Status s = records_.Open(path, &found); !s.ok()) return s;
+  std::set<std::string> seen;
   for (const auto& [slot, text] : found) {
     pb::ProcessRecord record;
-    if (record.ParseFromString(text) && CheckProcessId(record.id()).ok()) {
+    if (record.ParseFromString(text) && CheckProcessId(record.id()).ok() &&
+        seen.insert(ProcessKey(record.id())).second) {
       left->emplace_back(slot, std::move(record));
     } else {
       Report("warning", "record-dropped", {{"slot", absl::StrCat(slot)}});

@@ -61,7 +61,7 @@ struct Child {
 class ChildTable {
  public:
   // Opens the record file; `left` gets what earlier keepers left there, with its slots. What makes
-  // no sense is dropped.
+  // no sense is dropped, and of several records of one process all but the first.
   absl::Status Open(const std::string& path, std::vector<std::pair<int, pb::ProcessRecord>>* left);
 
   Child* Find(const std::string& key);
@@ -70,6 +70,7 @@ class ChildTable {
   // Another attempt of the same instance and kind that has not ended.
   Child* FindOther(const Child& child);
 
+  // There is no child of this key yet: keys are views of their children.
   Child& Add(std::unique_ptr<Child> child);
   // The main process has been reaped, its pid may be used again.
   void ReleasePid(const Child& child);
